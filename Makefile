@@ -1,0 +1,42 @@
+# Everything a newcomer needs: `make run` shows the engine at work, `make test` is the whole gate.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+RUN_ARGS ?= --config-file etc/congress-dse.conf --watch host:processes
+
+.PHONY: run test lint types floors tests bench sample clean
+
+$(BIN)/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "congress_dse needs Python 3.11 or later; name it: make PYTHON=python3.12 run"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,check]'
+	@touch $@
+
+run: $(BIN)/installed
+	@exec $(BIN)/congress-dse serve $(RUN_ARGS)
+
+test: lint types floors tests
+
+lint: $(BIN)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(BIN)/installed
+	$(BIN)/mypy
+
+floors: $(BIN)/installed
+	$(BIN)/lint-imports
+
+tests: $(BIN)/installed
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench: $(BIN)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+sample: $(BIN)/installed
+	$(BIN)/oslo-config-generator --namespace congress_dse --output-file etc/congress-dse.conf.sample
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""A data services engine: actors on a message bus turn outside systems into live tables."""

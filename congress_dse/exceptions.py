@@ -1,0 +1,65 @@
+"""Every error we raise on purpose: one class for each thing a caller can do about it."""
+
+
+class EngineError(Exception):
+    """The root: catches whatever the engine raises on purpose."""
+
+
+class DataServiceError(EngineError):
+    """A service, or its module, cannot be created, found or started. Congress's own name."""
+
+
+class NoSuchService(DataServiceError):
+    """No service has this name; look at ``cage.getservices()``."""
+
+
+class InvalidKey(EngineError, ValueError):
+    """A routing key that is no key: not text, or over 255 bytes (AMQP 0-9-1, short string)."""
+
+
+class UnknownMessageType(EngineError, ValueError):
+    """A message whose type the engine does not speak."""
+
+
+class MailboxFull(EngineError):
+    """The receiver's mailbox is at its capacity and rejects; send later or slower."""
+
+
+class HeldTooMany(EngineError):
+    """More updates came early than a subscription holds; ask for a snapshot."""
+
+
+class NothingMatched(EngineError):
+    """A request whose key no service has; it was answered at once."""
+
+
+class AskTimeout(EngineError, TimeoutError):
+    """No answer within the deadline; the text says what the receiver was doing."""
+
+
+class DeadlockError(EngineError):
+    """The ask would close a circle of services that wait for each other; the text has every hop."""
+
+
+class RequestFailed(EngineError):
+    """The service that took the request raised; ``__cause__`` is its error where it is at hand."""
+
+
+class EngineStopped(EngineError):
+    """The cage is stopping, or has stopped, and takes nothing new."""
+
+
+class ConfigError(EngineError):
+    """A configuration that cannot be served: one line for each section and option at fault."""
+
+
+class SourceError(EngineError):
+    """An outside system could not be read; its tables keep their last good rows, marked stale."""
+
+
+class PollTimeout(SourceError):
+    """A poll that outlived its deadline and was ended."""
+
+
+class RuntimeChosen(EngineError, RuntimeError):
+    """The process's runtime was chosen before, and is chosen once."""
