@@ -25,10 +25,6 @@ class MailboxFull(EngineError):
     """The receiver's mailbox is at its capacity and rejects; send later or slower."""
 
 
-class HeldTooMany(EngineError):
-    """More updates came early than a subscription holds; ask for a snapshot."""
-
-
 class NothingMatched(EngineError):
     """A request whose key no service has; it was answered at once."""
 

@@ -1,0 +1,359 @@
+"""Tables as they travel: a snapshot, then numbered deltas.
+
+* A table is a set of rows, a row a tuple of scalars. Any other data travels whole.
+* ``version`` counts the changes of one life of the publisher, ``epoch`` names that life; a later
+  life has a higher epoch.
+* A subscriber applies deltas in order and once. One that comes early is held, up to `HELD_MAX`, and
+  the subscriber is ``behind`` until the missing one or a snapshot arrives. Repeats and the past are
+  ignored. A mark (epoch, version) shows a subscriber that the last update was lost.
+* Inside a process ``data`` is the whole table by reference, whatever its size; see `rows.Rows`.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from congress_dse.rows import Delta, Rows, as_rows, change, difference, number_types
+
+HELD_MAX = 1000  # early deltas per publisher; past this a snapshot is cheaper than waiting
+
+_NOTHING: frozenset[Any] = frozenset()
+_last_epoch = [0]
+
+
+def _new_epoch() -> int:
+    """Nanoseconds of the wall clock, but never the same or less twice in a process."""
+    _last_epoch[0] = max(_last_epoch[0] + 1, time.time_ns())
+    return _last_epoch[0]
+
+
+class Mark(NamedTuple):
+    """How far a publisher has come."""
+
+    epoch: int
+    version: int
+
+
+class dataObject:
+    """A state of one table, and how it came about.
+
+    `since` is the version that a delta builds on, None in a snapshot. `added` and `removed` are
+    what changed since the state that the receiver had before. `opaque` data is in a driver's own
+    dialect: it is handed on as it is. `answers` is the number of the resync that a snapshot
+    answers.
+    """
+
+    __slots__ = ("added", "answers", "data", "epoch", "opaque", "removed", "since", "version")
+
+    def __init__(self, data: Any = None, version: int = 0) -> None:
+        self.data: Any = {} if data is None else data
+        self.version = version or int(bool(data))
+        self.epoch = 0
+        self.since: int | None = None
+        self.added: Any = _NOTHING
+        self.removed: Any = _NOTHING
+        self.opaque = False
+        self.answers = 0
+
+    def __str__(self) -> str:
+        return str(self.data)
+
+
+def _state(data: Any, mark: Mark, since: int | None, added: Any, removed: Any) -> dataObject:
+    made = dataObject.__new__(dataObject)
+    made.data, made.epoch, made.version = data, mark.epoch, mark.version
+    made.since, made.added, made.removed = since, added, removed
+    made.opaque, made.answers = False, 0
+    return made
+
+
+class pubData:
+    """One table of a publisher, its followers and who waits for an answer about it.
+
+    `subscribers` is a dict of name to ``{'type', 'correlationId'}``; `requesters` of name to
+    correlation id. One name may hold several subscriptions: `followers` lists them all.
+    """
+
+    def __init__(self, dataindex: str, args: Any = None) -> None:
+        self.dataindex = dataindex
+        self.args = {} if args is None else args
+        self.subscribers: dict[str, dict[str, str]] = {}
+        self.requesters: dict[str, str] = {}
+        self.published = False
+        self._followers: dict[str, tuple[str, str]] = {}
+        self._mark = Mark(_new_epoch(), 0)
+        self._sent = 0
+        self._data: Any = {}
+        self._rows: Rows | None = None
+        self._types: set[tuple[int, type]] = set()
+
+    def update(self, newdata: Any) -> dataObject | None:
+        """Take the table's next state and return what to send; None when nothing changed.
+
+        `newdata` is a set of tuples, a `Delta` of the present table, or any other data. With
+        followers a set costs one difference and a delta its own size; without, nothing is compared
+        or copied. Raises TypeError for a delta of data that is no table.
+        """
+        if isinstance(newdata, Delta):
+            return self._apply(newdata)
+        rows = as_rows(newdata) if self._followers else None
+        if rows is None:
+            self._rows = None
+            return self._whole(newdata)
+        before = self._own()
+        if before is None:
+            self._types = number_types(rows)
+            self._rows = Rows(rows, self._mark.version + 1)
+            return self._whole(self._rows, added=self._rows)
+        added, removed = difference(before.rows(), rows)
+        return self._changed(before, added, removed) if added or removed else None
+
+    def hold(self, newdata: Any) -> None:
+        """Take the next state of a table that its driver turns into its own deltas."""
+        self._rows = None
+        self._whole(newdata)
+
+    def get(self) -> dataObject:
+        """The present state as a snapshot; ``version`` 0 and ``{}`` before the first one."""
+        rows = self._own()
+        data = self._data if rows is None else rows
+        return _state(data, self._mark, None, _NOTHING if rows is None else rows, _NOTHING)
+
+    def dialect(self, data: Any, snapshot: bool) -> dataObject:
+        """Number `data`, which a driver's own ``prepush_processor`` made of the present state."""
+        made = _state(data, self._mark, None if snapshot else self._sent, _NOTHING, _NOTHING)
+        made.opaque = True
+        if not snapshot:
+            self._sent = self._mark.version
+        return made
+
+    def held(self) -> Any:
+        """The present data as it was published, for a driver's own ``prepush_processor``."""
+        return self._data
+
+    def mark(self) -> Mark:
+        """How far this table has come; for a subscriber that may have lost the last update."""
+        return self._mark
+
+    def version(self) -> int:
+        """The number of changes so far."""
+        return self._mark.version
+
+    def addsubscriber(self, sender: str, type: str, corrId: str) -> None:
+        """Note one subscription of `sender`; `type` is ``push`` or ``pull``."""
+        self.subscribers[sender] = {"type": type, "correlationId": corrId}
+        self._followers[corrId] = (sender, type)
+
+    def removesubscriber(self, sender: str, corrId: str = "") -> None:
+        """Forget one subscription of `sender`, or all of them where `corrId` names none."""
+        mine = [c for c, (name, _) in self._followers.items() if name == sender]
+        for corruuid in [corrId] if corrId in mine else mine:
+            del self._followers[corruuid]
+        left = [(c, t) for c, (name, t) in self._followers.items() if name == sender]
+        if left:
+            self.subscribers[sender] = {"type": left[-1][1], "correlationId": left[-1][0]}
+        else:
+            self.subscribers.pop(sender, None)
+
+    def getsubscribers(self, sender: str = "") -> Any:
+        """The dict of all subscribers, or the entry of one, [] when it is none."""
+        return self.subscribers.get(sender, []) if sender else self.subscribers
+
+    def followers(self, type: str = "push") -> list[tuple[str, str]]:
+        """(correlation id, name) of every subscription of this type."""
+        return [(corrId, name) for corrId, (name, t) in self._followers.items() if t == type]
+
+    def followed(self, corrId: str) -> bool:
+        """Whether this subscription is known."""
+        return corrId in self._followers
+
+    def _whole(self, data: Any, added: Any = _NOTHING, removed: Any = _NOTHING) -> dataObject:
+        since = self._mark.version
+        self._mark = Mark(self._mark.epoch, since + 1)
+        self._data = {} if data is None else data
+        self.published = True
+        return _state(self._data, self._mark, since, added, removed)
+
+    def _own(self) -> Rows | None:
+        """The table as rows of our own, copied once; None for data that is no table."""
+        if self._rows is None:
+            rows = as_rows(self._data)
+            if rows is None:
+                return None
+            self._types = number_types(rows)
+            self._data = self._rows = Rows(rows, self._mark.version)
+        return self._rows
+
+    def _apply(self, delta: Delta) -> dataObject | None:
+        before = self._own()
+        if before is None:
+            if self.published:
+                held = type(self._data).__name__
+                raise TypeError(f"table {self.dataindex!r} holds a {held}, which has no delta")
+            before = self._rows = Rows(())
+        added = set(delta.added)
+        self._types = self._types | number_types(added)
+        added, removed = change(before.rows(), Delta(added, delta.removed), self._types)
+        return self._changed(before, added, removed) if added or removed else None
+
+    def _changed(self, before: Rows, added: set[Any], removed: set[Any]) -> dataObject:
+        self._rows = before.next(added, removed, self._mark.version + 1)
+        self._types = self._types | number_types(added)
+        return self._whole(self._rows, added, removed)
+
+
+class _Source:
+    """What a subscription knows of one of its publishers."""
+
+    __slots__ = ("behind", "epoch", "held", "state", "version")
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self.version: int | None = None
+        self.state: dataObject | None = None
+        self.held: dict[int, dataObject] = {}
+        self.behind = False
+
+
+class subData:
+    """One subscription: per publisher, the state received so far. Belongs to one actor; not shared.
+
+    `dataObjects` holds, per publisher, what the callback returned.
+    """
+
+    def __init__(
+        self, key: str, dataindex: str, corrId: str, callback: Callable[[Any], Any] | None
+    ) -> None:
+        self.key = key
+        self.dataindex = dataindex
+        self.corrId = corrId
+        self.callback = callback
+        self.dataObjects: dict[str, dataObject] = {}
+        self._sources: dict[str, _Source] = {}
+        self._asks = 0
+
+    def receive(self, sender: str, update: dataObject, late: bool = False) -> list[dataObject]:
+        """Take one update; return the states it makes reachable, oldest first.
+
+        With `late` (it waited long) a delta of a table leads straight to the newest state there is.
+        """
+        source = self._source(sender)
+        if update.epoch == 0:  # a publisher that does not number: each update stands alone
+            source.state = update
+            return [update]
+        if update.since is None:
+            return self._snapshot(source, update)
+        if update.epoch != source.epoch and not (update.opaque and source.version is None):
+            source.behind = True
+            return []
+        return self._delta(source, update, late)
+
+    def marked(self, sender: str, mark: Mark) -> bool:
+        """Take a mark of `sender`; return whether a snapshot is wanted."""
+        source = self._source(sender)
+        if source.epoch != mark.epoch or source.version is None or source.version < mark.version:
+            source.behind = True
+        return source.behind
+
+    def resync(self, sender: str) -> int:
+        """Note that a snapshot is asked of `sender`; its answer carries the number returned."""
+        self._source(sender).behind = True
+        self._asks += 1
+        return self._asks
+
+    def behind(self, sender: str) -> bool:
+        """Whether an update of `sender` is known to be missing."""
+        source = self._sources.get(sender)
+        return source is not None and source.behind
+
+    def getSources(self) -> list[str]:
+        """The publishers heard so far."""
+        return list(dict.fromkeys([*self.dataObjects, *self._sources]))
+
+    def update(self, sender: str, newdata: dataObject) -> None:
+        """Store what the callback made of the last update of `sender`."""
+        self.dataObjects[sender] = newdata
+
+    def version(self, sender: str) -> int:
+        """The version of what is stored for `sender`, 0 when nothing is."""
+        return self.getData(sender).version
+
+    def getData(self, sender: str) -> dataObject:
+        """What the callback returned, else the last state received, else an empty one."""
+        stored = self.dataObjects.get(sender)
+        if stored is not None:
+            return stored
+        source = self._sources.get(sender)
+        return source.state if source is not None and source.state is not None else dataObject()
+
+    def getAllData(self) -> dict[str, dataObject]:
+        """The same for every publisher heard so far."""
+        return {sender: self.getData(sender) for sender in self.getSources()}
+
+    def _source(self, sender: str) -> _Source:
+        source = self._sources.get(sender)
+        if source is None:
+            source = self._sources[sender] = _Source()
+        return source
+
+    def _snapshot(self, source: _Source, update: dataObject) -> list[dataObject]:
+        asked_for = update.answers and update.answers == self._asks
+        if update.epoch < source.epoch and not asked_for:
+            source.behind = True  # from a life that ended, or from a clock set back: ask to be sure
+            return []
+        if update.epoch == source.epoch and source.version is not None:
+            if update.version < source.version:
+                return []
+            if update.version == source.version and not update.opaque:
+                source.behind = bool(source.held)
+                return []
+        else:
+            source.held = {}
+        source.epoch = update.epoch
+        return self._settle(source, _after(source.state, update))
+
+    def _delta(self, source: _Source, update: dataObject, late: bool) -> list[dataObject]:
+        since = update.since or 0
+        if source.version is None and update.opaque:
+            source.epoch, source.version = update.epoch, since
+        if source.version is not None and update.version <= source.version:
+            return []
+        if source.version is not None and since <= source.version:
+            return self._settle(source, _newest(source.state, update) if late else update)
+        if len(source.held) >= HELD_MAX:
+            source.held.clear()
+        source.held[since] = update
+        source.behind = True
+        return []
+
+    @staticmethod
+    def _settle(source: _Source, state: dataObject) -> list[dataObject]:
+        """Adopt `state`, then every held delta that now fits."""
+        states, held = [state], source.held
+        while held and (since := min(held)) <= states[-1].version:
+            fitting = held.pop(since)
+            if fitting.version > states[-1].version:
+                states.append(fitting)
+        source.state = states[-1]
+        source.version = source.state.version
+        source.behind = bool(held)
+        return states
+
+
+def _after(before: dataObject | None, update: dataObject) -> dataObject:
+    """The snapshot `update` as the step from `before`: with what it adds and removes."""
+    old = before.data if before is not None else None
+    if not isinstance(update.data, Rows) or not isinstance(old, Rows):
+        return update
+    added, removed = difference(old.rows(), update.data.rows())
+    return _state(update.data, Mark(update.epoch, update.version), None, added, removed)
+
+
+def _newest(before: dataObject | None, update: dataObject) -> dataObject:
+    """The newest state that can be reached from `update` inside this process, as one step."""
+    rows = update.data
+    if not isinstance(rows, Rows) or not rows.superseded():
+        return update
+    newest, added, removed = rows.latest(update.added, update.removed)
+    since = before.version if before is not None else update.since
+    return _state(newest, Mark(update.epoch, newest.version), since, added, removed)
