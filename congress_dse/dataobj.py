@@ -80,12 +80,13 @@ class pubData:
         self.subscribers: dict[str, dict[str, str]] = {}
         self.requesters: dict[str, str] = {}
         self.published = False
+        self._waiting: dict[str, str] = {}
         self._followers: dict[str, tuple[str, str]] = {}
         self._mark = Mark(_new_epoch(), 0)
         self._sent = 0
         self._data: Any = {}
         self._rows: Rows | None = None
-        self._types: set[tuple[int, type]] = set()
+        self._types: set[type] = set()
 
     def update(self, newdata: Any) -> dataObject | None:
         """Take the table's next state and return what to send; None when nothing changed.
@@ -105,7 +106,7 @@ class pubData:
             self._types = number_types(rows)
             self._rows = Rows(rows, self._mark.version + 1)
             return self._whole(self._rows, added=self._rows)
-        added, removed = difference(before.rows(), rows)
+        added, removed = difference(before.rows(), rows, self._types)
         return self._changed(before, added, removed) if added or removed else None
 
     def hold(self, newdata: Any) -> None:
@@ -145,13 +146,14 @@ class pubData:
         self._followers[corrId] = (sender, type)
 
     def removesubscriber(self, sender: str, corrId: str = "") -> None:
-        """Forget one subscription of `sender`, or all of them where `corrId` names none."""
-        mine = [c for c, (name, _) in self._followers.items() if name == sender]
-        for corruuid in [corrId] if corrId in mine else mine:
-            del self._followers[corruuid]
-        left = [(c, t) for c, (name, t) in self._followers.items() if name == sender]
+        """Forget one subscription of `sender`, or all of them."""
+        for corruuid in self.followed_by(sender):
+            if corrId in {"", corruuid}:
+                del self._followers[corruuid]
+        left = self.followed_by(sender)
         if left:
-            self.subscribers[sender] = {"type": left[-1][1], "correlationId": left[-1][0]}
+            kind = self._followers[left[-1]][1]
+            self.subscribers[sender] = {"type": kind, "correlationId": left[-1]}
         else:
             self.subscribers.pop(sender, None)
 
@@ -162,6 +164,34 @@ class pubData:
     def followers(self, type: str = "push") -> list[tuple[str, str]]:
         """(correlation id, name) of every subscription of this type."""
         return [(corrId, name) for corrId, (name, t) in self._followers.items() if t == type]
+
+    def addrequester(self, sender: str, corrId: str) -> None:
+        """Note a request of `sender` that waits for its answer."""
+        self.requesters[sender] = corrId
+        self._waiting[corrId] = sender
+
+    def requests(self) -> list[tuple[str, str]]:
+        """(correlation id, name) of every request that waits, one name may have several."""
+        latest = {corrId: name for name, corrId in self.requesters.items()}
+        return list({**latest, **self._waiting}.items())
+
+    def requested(self, corrId: str) -> bool:
+        """Whether this request still waits."""
+        return corrId in self._waiting
+
+    def answered(self, corrId: str, sender: str) -> None:
+        """Forget a request."""
+        self._waiting.pop(corrId, None)
+        if self.requesters.get(sender) == corrId:
+            del self.requesters[sender]
+
+    def unused(self) -> bool:
+        """Whether nothing was published here and nobody follows or asks."""
+        return not (self.published or self._followers or self._waiting or self.requesters)
+
+    def followed_by(self, sender: str) -> list[str]:
+        """The ids of every subscription of `sender`, oldest first."""
+        return [corrId for corrId, (name, _) in self._followers.items() if name == sender]
 
     def followed(self, corrId: str) -> bool:
         """Whether this subscription is known."""
@@ -218,17 +248,24 @@ class _Source:
 class subData:
     """One subscription: per publisher, the state received so far. Belongs to one actor; not shared.
 
-    `dataObjects` holds, per publisher, what the callback returned.
+    `dataObjects` holds, per publisher, what the callback returned. `lasting` is false for a
+    request, which ends with its answer.
     """
 
     def __init__(
-        self, key: str, dataindex: str, corrId: str, callback: Callable[[Any], Any] | None
+        self,
+        key: str,
+        dataindex: str,
+        corrId: str,
+        callback: Callable[[Any], Any] | None,
+        lasting: bool = False,
     ) -> None:
         self.key = key
         self.dataindex = dataindex
         self.corrId = corrId
         self.callback = callback
         self.dataObjects: dict[str, dataObject] = {}
+        self.lasting = lasting
         self._sources: dict[str, _Source] = {}
         self._asks = 0
 

@@ -9,7 +9,7 @@ arrays fast", 1991).
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator, Set as AbstractSet
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from typing import Any, NamedTuple
 
 TRAIL_MIN = 1000  # changes that an old version still in use may trail before it gets its own copy
@@ -165,35 +165,48 @@ def as_rows(data: Any) -> AbstractSet[Any] | None:
     return None
 
 
-def difference(before: AbstractSet[Any], after: AbstractSet[Any]) -> tuple[set[Any], set[Any]]:
-    """What `after` adds to `before` and what it lacks; rows that differ only in type do differ."""
-    added, removed = set(after - before), set(before - after)
-    if before and after and mixed(number_types(before) | number_types(after)):
+def difference(
+    before: AbstractSet[Any], after: AbstractSet[Any], types: AbstractSet[type] | None = None
+) -> tuple[set[Any], set[Any]]:
+    """What `after` adds to `before` and what it lacks; rows that differ only in type do differ.
+
+    `types` are the number types of `before` where they are known.
+    """
+    added = set(after - before)
+    # One difference tells both ways how many, and most often that there are none to look for.
+    shrunk = len(before) + len(added) != len(after)
+    removed = set(before - after) if shrunk else set()
+    known = number_types(before) if types is None else types
+    if len(known | number_types(after)) > 1 and _columns_mix(before, after):
         _retype(before, after, added, removed)
     return added, removed
 
 
 def change(
-    before: AbstractSet[Any], delta: Delta, types: AbstractSet[tuple[int, type]]
+    before: AbstractSet[Any], delta: Delta, types: AbstractSet[type]
 ) -> tuple[set[Any], set[Any]]:
     """What `delta` really adds to `before` and takes from it; `types` are the numbers of both."""
     plus = set(delta.added)
     added = plus - before
     removed = {row for row in delta.removed if row in before and row not in plus}
-    if mixed(types):
-        _retype(before, plus & before, added, removed)
+    again = plus & before
+    if again and len(types) > 1 and _columns_mix(before, again):
+        _retype(before, again, added, removed)
     return added, removed
 
 
-def number_types(rows: Iterable[Any]) -> set[tuple[int, type]]:
-    """(column, type) of the numbers in `rows`: among them, values of two types can be equal."""
-    columns = enumerate(zip_longest(*rows))
-    return {(at, kind) for at, column in columns for kind in set(map(type, column)) & _NUMBERS}
+def number_types(rows: Iterable[Any]) -> set[type]:
+    """The types of the numbers in `rows`: values of two of them can be equal."""
+    return set(map(type, chain.from_iterable(rows))) & _NUMBERS
 
 
-def mixed(types: AbstractSet[tuple[int, type]]) -> bool:
+def _columns_mix(before: AbstractSet[Any], after: AbstractSet[Any]) -> bool:
     """Whether a column holds numbers of two types, so that equal rows may still differ."""
-    return len({at for at, _ in types}) < len(types)
+    kinds: set[tuple[int, type]] = set()
+    for rows in (before, after):
+        for at, column in enumerate(zip_longest(*rows)):
+            kinds.update((at, kind) for kind in set(map(type, column)) & _NUMBERS)
+    return len({at for at, _ in kinds}) < len(kinds)
 
 
 def _retype(

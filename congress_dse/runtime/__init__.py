@@ -1,0 +1,39 @@
+"""What runs an actor and waits for it: one runtime per process.
+
+The rest of the engine reaches it by these names alone, so a further runtime is one further file.
+"""
+
+from congress_dse.runtime.green import (
+    NAME,
+    Actor,
+    Killed,
+    Waiter,
+    call_later,
+    current_actor,
+    deadline,
+    may_wait,
+    now,
+    patch,
+    sleep,
+    spawn,
+    wait_dead,
+)
+from congress_dse.runtime.mailbox import Mailbox, MailboxStatistics
+
+__all__ = [
+    "NAME",
+    "Actor",
+    "Killed",
+    "Mailbox",
+    "MailboxStatistics",
+    "Waiter",
+    "call_later",
+    "current_actor",
+    "deadline",
+    "may_wait",
+    "now",
+    "patch",
+    "sleep",
+    "spawn",
+    "wait_dead",
+]

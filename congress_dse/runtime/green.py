@@ -1,0 +1,348 @@
+"""Greenthreads: what runs an actor and waits for it on eventlet.
+
+An actor is a GreenThread that is switched to only when it has something to do. All that are ready
+stand in one run queue per hub, drained in bounded batches by one hub timer, so timers and sockets
+have their turn and an idle engine makes no wake-ups. A reader that is killed while it waits, or
+while it is being woken, loses no message: a message leaves the mailbox only in the reader's own
+turn.
+"""
+
+import traceback
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, Protocol
+
+import eventlet
+from eventlet import greenthread, hubs
+from greenlet import GreenletExit, getcurrent
+
+from congress_dse.d6message import d6msg
+from congress_dse.runtime.mailbox import Mailbox
+from congress_dse.runtime.timers import Timer, Timers
+
+NAME = "green"
+BATCH = 256  # turns between two looks at sockets and timers; keeps timers within 0.3 ms
+
+Killed = GreenletExit
+
+
+class _Ready(Protocol):
+    def resume(self) -> None: ...
+
+
+class _RunQueue:
+    """Whoever is ready on one hub, in the order of becoming ready."""
+
+    __slots__ = ("_hub", "_ready", "_scheduled")
+
+    def __init__(self, hub: Any) -> None:
+        self._hub = hub
+        self._ready: deque[_Ready] = deque()
+        self._scheduled = False
+
+    def add(self, ready: _Ready) -> None:
+        self._ready.append(ready)
+        if not self._scheduled:
+            self._scheduled = True
+            self._hub.schedule_call_global(0, self._drain)
+
+    def _drain(self) -> None:
+        ready = self._ready
+        try:
+            for _ in range(min(len(ready), BATCH)):
+                ready.popleft().resume()
+        finally:
+            if ready:
+                self._hub.schedule_call_global(0, self._drain)
+            else:
+                self._scheduled = False
+
+
+def _run_queue(hub: Any) -> _RunQueue:
+    found = hub.__dict__.get("congress_dse_run_queue")
+    if found is None:
+        found = hub.congress_dse_run_queue = _RunQueue(hub)
+    return found  # type: ignore[no-any-return]
+
+
+class Waiter:
+    """One value, waited for by one greenthread."""
+
+    __slots__ = ("_error", "_hub", "_who", "done", "value")
+
+    def __init__(self) -> None:
+        self._hub = hubs.get_hub()
+        self._who: Any = None
+        self._error: BaseException | None = None
+        self.done = False
+        self.value: Any = None
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait for `send`; return whether it came in time. Raises what `throw` was given."""
+        if not self.done:
+            self._wait(timeout_s)
+        if self._error is not None:
+            raise self._error
+        return self.done
+
+    def send(self, value: Any = None) -> None:
+        """Bring the value; a second one is ignored."""
+        if not self.done:
+            self.done, self.value = True, value
+            if self._who is not None:
+                _run_queue(self._hub).add(self)
+
+    def throw(self, error: BaseException) -> None:
+        """Make `wait` raise `error`."""
+        if not self.done:
+            self._error = error
+            self.send()
+
+    def resume(self) -> None:
+        if self._who is not None:
+            self._who.switch()
+
+    def _wait(self, timeout_s: float | None) -> None:
+        hub, self._who = self._hub, getcurrent()
+        if self._who is hub.greenlet:
+            self._who = None
+            raise RuntimeError("the hub itself cannot wait; wait in a greenthread")
+        timer = None if timeout_s is None else hub.schedule_call_global(timeout_s, self.resume)
+        try:
+            hub.switch()
+        finally:
+            self._who = None
+            if timer is not None:
+                timer.cancel()
+
+
+class Actor(greenthread.GreenThread):  # type: ignore[misc]
+    """The base of every service: a greenthread with a mailbox.
+
+    The subclass says in `receive` what a message does and in `failed` what its failure does; both
+    run in the actor's own turn.
+    """
+
+    inbox: Any
+    name: str
+    running: bool
+
+    def __init__(self) -> None:
+        self._hub = hubs.get_hub()
+        super().__init__(self._hub.greenlet)
+        self._ready = _run_queue(self._hub)
+        self._parked = False
+        self.begun = False
+        self.cause: BaseException | None = None
+        self._alarm: Any = None
+        self._timers: Timers | None = None
+        self._owned: set[Any] = set()
+        self.in_hand: d6msg | None = None
+        self.in_hand_since = 0.0
+        self.handled = self.failures = 0
+        self.waited_s = self.mailbox_s = self.handler_s = 0.0
+
+    def receive(self, msg: d6msg) -> None:
+        """What a message does to the service."""
+        raise NotImplementedError
+
+    def failed(self, msg: d6msg, error: Exception) -> bool:
+        """What the failure of a message does: return whether the service goes on."""
+        raise NotImplementedError
+
+    def begin(self) -> None:
+        """Start; called once, when the constructors of all subclasses have returned."""
+        inbox = self.inbox
+        if isinstance(inbox, Mailbox):
+            inbox.wake = self._wake
+            inbox.idle = not len(inbox)
+            if not inbox.idle:
+                self._wake()
+        elif inbox is not None:
+            self._wake()
+
+    def resume(self) -> None:
+        """Give the actor its turn; called by the run queue alone, in the hub's greenlet."""
+        if not self.begun:
+            self.begun = True
+            self.switch(self._loop, (), {})
+        elif self._parked:
+            self.switch()
+
+    def after(self, delay_s: float, call: Callable[..., Any], *args: Any) -> Timer:
+        """Call `call(*args)` in the actor's own turn, `delay_s` from now."""
+        if self._timers is None:
+            self._timers = Timers()
+        timer = self._timers.add(monotonic() + delay_s, call, *args)
+        self._arm()
+        return timer
+
+    def due(self) -> float | None:
+        """When time matters next to this actor, or None."""
+        return None if self._timers is None else self._timers.due()
+
+    def tick(self, now: float) -> None:
+        """Make the calls that are due at `now`."""
+        if self._timers is not None:
+            for call, args in self._timers.pop(now):
+                call(*args)
+            self._arm()
+
+    def spawn(self, call: Callable[..., Any], *args: Any) -> Any:
+        """Run `call(*args)` in a greenthread of its own; it ends with this actor at the latest."""
+        thread = eventlet.spawn(call, *args)
+        self._owned.add(thread)
+        thread.link(self._owned.discard)
+        return thread
+
+    def own_turn(self) -> bool:
+        """Whether the caller runs in this actor's own turn."""
+        return getcurrent() is self
+
+    def release(self) -> None:
+        """Let go of all that the actor owns: timers, greenthreads, the alarm."""
+        if self._timers is not None:
+            self._timers.clear()
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        current = getcurrent()
+        for thread in list(self._owned):
+            if thread is not current:
+                thread.kill()
+
+    def top_frame(self) -> str:
+        """Where the actor is at this moment, as ``file:line in function``."""
+        frame = self.gr_frame
+        return "" if frame is None else _readable(traceback.extract_stack(frame))
+
+    def _wake(self) -> None:
+        self._ready.add(self)
+
+    def _arm(self) -> None:
+        """See to it that the hub wakes the actor when its first timer is due."""
+        due = self.due()
+        if self._alarm is not None:
+            if due is not None and self._alarm.at <= due:
+                return
+            self._alarm.cancel()
+            self._alarm = None
+        if due is not None:
+            delay_s = max(0.0, due - monotonic())
+            self._alarm = self._hub.schedule_call_global(delay_s, self._ring)
+            self._alarm.at = due
+
+    def _ring(self) -> None:
+        self._alarm = None
+        if self.inbox is None:
+            eventlet.spawn_n(self.tick, monotonic())
+        else:
+            self.inbox.put(d6msg(type="tick"))
+
+    def _loop(self) -> None:
+        try:
+            if isinstance(self.inbox, Mailbox):
+                self._loop_mailbox(self.inbox)
+            else:
+                self._loop_queue(self.inbox)
+        except (Exception, GreenletExit) as cause:
+            # Returning, not raising, lets the greenthread be collected and the hub be quiet.
+            self.cause = cause
+        self.running = False
+
+    def wait(self) -> Any:
+        """Wait for the end; raises what the service died of, GreenletExit when it was killed."""
+        result = super().wait()
+        if self.cause is not None:
+            raise self.cause
+        return result
+
+    def _loop_mailbox(self, mailbox: Mailbox) -> None:
+        hub = self._hub
+        while self.running:
+            entry = mailbox.take()
+            if entry is not None:
+                self._turn(*entry)
+                continue
+            self._parked = True
+            try:
+                hub.switch()
+            finally:
+                self._parked = False
+
+    def _loop_queue(self, queue: Any) -> None:
+        """The same over a queue that old code brought along."""
+        while self.running:
+            self._turn(monotonic(), queue.get())
+            queue.task_done()
+
+    def _turn(self, since: float, msg: d6msg) -> None:
+        begun = monotonic()
+        self.mailbox_s += begun - since
+        self.in_hand, self.in_hand_since, self.waited_s = msg, begun, begun - since
+        try:
+            self.receive(msg)
+        except Exception as error:
+            self.failures += 1
+            if not self.failed(msg, error):
+                raise
+        finally:
+            self.in_hand = None
+            self.handled += 1
+            self.handler_s += monotonic() - begun
+
+
+def _readable(stack: traceback.StackSummary) -> str:
+    last = stack[-1]
+    return f"{last.filename}:{last.lineno} in {last.name}"
+
+
+def now() -> float:
+    """Seconds of the monotonic clock."""
+    return monotonic()
+
+
+def sleep(seconds: float = 0) -> None:
+    """Let others run for `seconds`."""
+    eventlet.sleep(seconds)
+
+
+def may_wait() -> bool:
+    """Whether the caller can wait: everybody but the hub can."""
+    return getcurrent() is not hubs.get_hub().greenlet
+
+
+def current_actor() -> Actor | None:
+    """The actor in whose own turn the caller runs."""
+    current = getcurrent()
+    return current if isinstance(current, Actor) else None
+
+
+def spawn(call: Callable[..., Any], *args: Any) -> Any:
+    """Run `call(*args)` in a greenthread of its own; the caller owns it."""
+    return eventlet.spawn(call, *args)
+
+
+def call_later(delay_s: float, call: Callable[..., Any], *args: Any) -> Any:
+    """Call `call(*args)` from the hub, `delay_s` from now; it must not wait. Returns a handle."""
+    return hubs.get_hub().schedule_call_global(delay_s, call, *args)
+
+
+def wait_dead(actor: Actor, timeout_s: float) -> bool:
+    """Wait until the greenthread of `actor` has ended; return whether it did in time."""
+    if actor.dead or not actor.begun:
+        return True
+    waiter = Waiter()
+    actor.link(lambda _: waiter.send())
+    return waiter.wait(timeout_s)
+
+
+def deadline(seconds: float, error: BaseException) -> Any:
+    """A context in which `error` is raised once `seconds` have passed."""
+    return eventlet.Timeout(seconds, error)
+
+
+def patch() -> None:
+    """Make the standard library's waiting calls green; done once, before drivers are imported."""
+    eventlet.monkey_patch()

@@ -1,0 +1,208 @@
+"""Mailbox: what waits for one service, in the order of arrival, and never more than its capacity.
+
+A pure machine: `put` and `take` never wait, and `wake` is called once when an idle reader has work.
+
+* Control messages (shut, stop, timers) overtake all others and are never refused.
+* When full, the policy says what gives way: ``block`` makes the sender wait, ``drop-new`` loses
+  the new message, ``drop-old`` the oldest, ``reject`` raises MailboxFull at the sender.
+* An update of a table is never waited for: when full it is dropped and the loss is remembered, and
+  the reader asks for a snapshot once it has caught up. Answers and unsubscriptions are always
+  taken.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Literal
+
+from congress_dse import exceptions
+from congress_dse.d6message import d6msg
+
+CAPACITY = 10_000  # messages; a service that falls this far behind has met its limit
+
+CONTROL = frozenset({"shut", "stop", "tick", "do", "down", "lost"})
+ALWAYS = frozenset({"rep", "unsub"})
+
+Policy = Literal["block", "drop-new", "drop-old", "reject"]
+POLICIES = ("block", "drop-new", "drop-old", "reject")
+
+Entry = tuple[float, d6msg]
+
+
+@dataclass(frozen=True)
+class MailboxStatistics:
+    """Counts since the start; `oldest_s` is the age of the oldest message that waits."""
+
+    depth: int
+    capacity: int
+    oldest_s: float
+    received: int
+    dropped: int
+    coalesced: int
+
+
+class Mailbox:
+    """The queue of one service. It outlives the service's restarts, and loses nothing by them."""
+
+    __slots__ = (
+        "_control",
+        "_queue",
+        "attempts",
+        "capacity",
+        "closed",
+        "coalesced",
+        "dropped",
+        "idle",
+        "lost",
+        "name",
+        "on_drop",
+        "policy",
+        "received",
+        "room",
+        "wake",
+    )
+
+    def __init__(self, name: str = "", capacity: int = CAPACITY, policy: Policy = "reject") -> None:
+        self.name = name
+        self.bound(capacity, policy)
+        self.idle = True
+        self.closed = False
+        self.wake: Callable[[], None] = _nobody
+        self.on_drop: Callable[[d6msg, str], None] = _forget
+        self.received = self.dropped = self.coalesced = 0
+        self.attempts: dict[str, int] = {}
+        self.lost: dict[tuple[str, str], None] = {}
+        self.room: deque[Callable[[], None]] = deque()
+        self._queue: deque[Entry] = deque()
+        self._control: deque[Entry] = deque()
+
+    def bound(self, capacity: int, policy: Policy) -> None:
+        """Set the limit and what gives way at it; raises ValueError for a policy that is none."""
+        if policy not in POLICIES or capacity < 1:
+            raise ValueError(
+                f"mailbox of {self.name!r}: capacity {capacity} with policy {policy!r}; "
+                f"a capacity is at least 1, a policy one of {', '.join(POLICIES)}"
+            )
+        self.capacity = capacity
+        self.policy = policy
+
+    def put_nowait(self, msg: d6msg) -> bool:
+        """Take `msg`; return False where the sender has to wait for room (policy ``block``).
+
+        Raises MailboxFull where the policy is to reject.
+        """
+        kind = msg.type
+        if kind in CONTROL:
+            self._control.append((monotonic(), msg))
+        elif len(self._queue) < self.capacity or kind in ALWAYS:
+            self._queue.append((monotonic(), msg))
+        elif not self._full(msg):
+            return False
+        self.received += 1
+        if self.idle:
+            self.idle = False
+            self.wake()
+        return True
+
+    def last(self, msg: d6msg) -> None:
+        """Put `msg` behind everything that waits, whatever the capacity."""
+        self._queue.append((monotonic(), msg))
+        if self.idle:
+            self.idle = False
+            self.wake()
+
+    def again(self, msg: d6msg) -> None:
+        """Put `msg` before everything that waits: its receiver died of it and tries once more."""
+        self._queue.appendleft((monotonic(), msg))
+
+    def take(self) -> Entry | None:
+        """The next (time of arrival, message); None, and the reader is idle, when there is none."""
+        if self._control:
+            return self._control.popleft()
+        if self._queue:
+            entry = self._queue.popleft()
+            if self.room and len(self._queue) < self.capacity:
+                self.room.popleft()()
+            return entry
+        if self.lost:
+            lost = d6msg(type="lost", body=list(self.lost))
+            self.lost.clear()
+            return monotonic(), lost
+        self.idle = True
+        return None
+
+    def close(self) -> list[d6msg]:
+        """Take nothing any more; return what was never handled."""
+        left = [msg for _, msg in self._queue]
+        self._queue.clear()
+        self._control.clear()
+        self.closed, self.idle, self.wake = True, True, _nobody
+        while self.room:
+            self.room.popleft()()
+        return left
+
+    def statistics(self) -> MailboxStatistics:
+        """A snapshot of the counts."""
+        waiting = [q[0][0] for q in (self._queue, self._control) if q]
+        oldest_s = monotonic() - min(waiting) if waiting else 0.0
+        return MailboxStatistics(
+            len(self), self.capacity, oldest_s, self.received, self.dropped, self.coalesced
+        )
+
+    def __len__(self) -> int:
+        return len(self._queue) + len(self._control)
+
+    def __bool__(self) -> bool:
+        return True
+
+    # The names of the queue that Congress's own code puts to and asks.
+    def put(self, msg: d6msg) -> bool:
+        """The same as `put_nowait`: what has to wait is the cage's to decide."""
+        return self.put_nowait(msg)
+
+    def qsize(self) -> int:
+        """How many messages wait."""
+        return len(self)
+
+    def empty(self) -> bool:
+        """Whether none waits."""
+        return not len(self)
+
+    def _full(self, msg: d6msg) -> bool:
+        if self.closed:
+            self.dropped += 1
+            self.on_drop(msg, "stopped")
+        elif msg.type == "pub":
+            self.coalesced += 1
+            self.lost[msg.correlationId, msg.replyTo] = None
+        elif self.policy == "block":
+            return False
+        elif self.policy == "drop-old":
+            _, old = self._queue.popleft()
+            self._queue.append((monotonic(), msg))
+            self._drop(old)
+        else:
+            self._drop(msg)
+            if self.policy == "reject":
+                raise exceptions.MailboxFull(
+                    f"mailbox of {self.name!r} is full: {len(self._queue)} messages wait, "
+                    f"the capacity is {self.capacity}"
+                )
+        return True
+
+    def _drop(self, msg: d6msg) -> None:
+        if msg.type == "pub":
+            self.coalesced += 1
+            self.lost[msg.correlationId, msg.replyTo] = None
+            return
+        self.dropped += 1
+        self.on_drop(msg, "mailbox full")
+
+
+def _nobody() -> None:
+    """The wake of a mailbox that has no reader yet: what it takes waits."""
+
+
+def _forget(_msg: Any, _reason: str) -> None:
+    """The drop of a mailbox that belongs to no cage."""
