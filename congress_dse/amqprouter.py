@@ -75,7 +75,10 @@ class routeTable:
 
     def routes(self, key: str) -> tuple[Any, ...]:
         """The same as a tuple that is kept for the next lookup of `key`."""
-        found = self._cache.get(key)
+        try:
+            found = self._cache.get(key)
+        except TypeError:  # what cannot be hashed is no text either
+            found = None
         if found is None:
             found = tuple(dict.fromkeys(self._walk(words(key))))
             if len(self._cache) >= CACHE_MAX:

@@ -82,7 +82,9 @@ class pubData:
         self.published = False
         self._waiting: dict[str, str] = {}
         self._followers: dict[str, tuple[str, str]] = {}
-        self._mark = Mark(_new_epoch(), 0)
+        self._ids: dict[str, list[str]] = {}
+        self._epoch = 0  # set when it first matters: most tables of most services never travel
+        self._version = 0
         self._sent = 0
         self._data: Any = {}
         self._rows: Rows | None = None
@@ -104,7 +106,7 @@ class pubData:
         before = self._own()
         if before is None:
             self._types = number_types(rows)
-            self._rows = Rows(rows, self._mark.version + 1)
+            self._rows = Rows(rows, self._version + 1)
             return self._whole(self._rows, added=self._rows)
         added, removed = difference(before.rows(), rows, self._types)
         return self._changed(before, added, removed) if added or removed else None
@@ -112,20 +114,22 @@ class pubData:
     def hold(self, newdata: Any) -> None:
         """Take the next state of a table that its driver turns into its own deltas."""
         self._rows = None
-        self._whole(newdata)
+        self._version += 1
+        self._data = {} if newdata is None else newdata
+        self.published = True
 
     def get(self) -> dataObject:
         """The present state as a snapshot; ``version`` 0 and ``{}`` before the first one."""
         rows = self._own()
         data = self._data if rows is None else rows
-        return _state(data, self._mark, None, _NOTHING if rows is None else rows, _NOTHING)
+        return _state(data, self.mark(), None, _NOTHING if rows is None else rows, _NOTHING)
 
     def dialect(self, data: Any, snapshot: bool) -> dataObject:
         """Number `data`, which a driver's own ``prepush_processor`` made of the present state."""
-        made = _state(data, self._mark, None if snapshot else self._sent, _NOTHING, _NOTHING)
+        made = _state(data, self.mark(), None if snapshot else self._sent, _NOTHING, _NOTHING)
         made.opaque = True
         if not snapshot:
-            self._sent = self._mark.version
+            self._sent = self._version
         return made
 
     def held(self) -> Any:
@@ -134,27 +138,31 @@ class pubData:
 
     def mark(self) -> Mark:
         """How far this table has come; for a subscriber that may have lost the last update."""
-        return self._mark
+        if not self._epoch:
+            self._epoch = _new_epoch()
+        return Mark(self._epoch, self._version)
 
     def version(self) -> int:
         """The number of changes so far."""
-        return self._mark.version
+        return self._version
 
     def addsubscriber(self, sender: str, type: str, corrId: str) -> None:
         """Note one subscription of `sender`; `type` is ``push`` or ``pull``."""
         self.subscribers[sender] = {"type": type, "correlationId": corrId}
         self._followers[corrId] = (sender, type)
+        self._ids.setdefault(sender, []).append(corrId)
 
     def removesubscriber(self, sender: str, corrId: str = "") -> None:
         """Forget one subscription of `sender`, or all of them."""
-        for corruuid in self.followed_by(sender):
-            if corrId in {"", corruuid}:
-                del self._followers[corruuid]
-        left = self.followed_by(sender)
-        if left:
-            kind = self._followers[left[-1]][1]
-            self.subscribers[sender] = {"type": kind, "correlationId": left[-1]}
+        mine = self._ids.get(sender, [])
+        for corruuid in [c for c in mine if corrId in {"", c}]:
+            del self._followers[corruuid]
+            mine.remove(corruuid)
+        if mine:
+            kind = self._followers[mine[-1]][1]
+            self.subscribers[sender] = {"type": kind, "correlationId": mine[-1]}
         else:
+            self._ids.pop(sender, None)
             self.subscribers.pop(sender, None)
 
     def getsubscribers(self, sender: str = "") -> Any:
@@ -191,18 +199,18 @@ class pubData:
 
     def followed_by(self, sender: str) -> list[str]:
         """The ids of every subscription of `sender`, oldest first."""
-        return [corrId for corrId, (name, _) in self._followers.items() if name == sender]
+        return list(self._ids.get(sender, ()))
 
     def followed(self, corrId: str) -> bool:
         """Whether this subscription is known."""
         return corrId in self._followers
 
     def _whole(self, data: Any, added: Any = _NOTHING, removed: Any = _NOTHING) -> dataObject:
-        since = self._mark.version
-        self._mark = Mark(self._mark.epoch, since + 1)
+        since = self._version
+        self._version = since + 1
         self._data = {} if data is None else data
         self.published = True
-        return _state(self._data, self._mark, since, added, removed)
+        return _state(self._data, self.mark(), since, added, removed)
 
     def _own(self) -> Rows | None:
         """The table as rows of our own, copied once; None for data that is no table."""
@@ -211,7 +219,7 @@ class pubData:
             if rows is None:
                 return None
             self._types = number_types(rows)
-            self._data = self._rows = Rows(rows, self._mark.version)
+            self._data = self._rows = Rows(rows, self._version)
         return self._rows
 
     def _apply(self, delta: Delta) -> dataObject | None:
@@ -227,7 +235,7 @@ class pubData:
         return self._changed(before, added, removed) if added or removed else None
 
     def _changed(self, before: Rows, added: set[Any], removed: set[Any]) -> dataObject:
-        self._rows = before.next(added, removed, self._mark.version + 1)
+        self._rows = before.next(added, removed, self._version + 1)
         self._types = self._types | number_types(added)
         return self._whole(self._rows, added, removed)
 

@@ -44,7 +44,7 @@ class ServiceStatistics:
     in_hand_s: float
 
 
-class _Born(ABCMeta):
+class Born(ABCMeta):
     """Starts a service once all its constructors have returned; one that raises leaves nothing."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -54,7 +54,7 @@ class _Born(ABCMeta):
         return service
 
 
-class deepSix(publishing, subscribing, metaclass=_Born):
+class deepSix(publishing, subscribing, metaclass=Born):
     """A service: an actor with a name, keys that reach it, tables and subscriptions."""
 
     mailbox_capacity = CAPACITY
@@ -72,6 +72,7 @@ class deepSix(publishing, subscribing, metaclass=_Born):
         self.name = name
         self.args = {} if args is None else args
         self.running = True
+        self.cleaned = False
         self.inbox = inbox
         self.dataPath = dataPath
         self.keys: Any = [way for key in keys for way in (key, "local." + key)]
@@ -124,6 +125,7 @@ class deepSix(publishing, subscribing, metaclass=_Born):
     def instop(self, msg: d6msg) -> None:
         """End: ``cleanup`` if there is one, then the loop."""
         self.running = False
+        self.cleaned = True
         if hasattr(self, "cleanup"):
             self.cleanup()
 

@@ -41,7 +41,7 @@ class RequestFailed(EngineError):
     """The service that took the request raised; ``__cause__`` is its error where it is at hand."""
 
 
-class EngineStopped(EngineError):
+class EngineStopped(DataServiceError):
     """The cage is stopping, or has stopped, and takes nothing new."""
 
 

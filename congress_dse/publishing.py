@@ -7,7 +7,7 @@ from congress_dse.dataobj import dataObject, pubData
 from congress_dse.endpoint import endpoint
 
 RESERVED = frozenset({"routeKeys", "pubdata", "subdata"})
-COMMANDS_MAX = 1000  # commands remembered, so that a repeated one is not executed twice
+COMMANDS_MAX = 1000  # commands remembered at least, so that a repeated one is not executed twice
 
 
 class publishing(endpoint):
@@ -19,7 +19,9 @@ class publishing(endpoint):
     def __init__(self) -> None:
         super().__init__()
         self.pubdata = {}
+        # In two halves: the older is forgotten as a whole when the newer is full.
         self._commands: dict[str, str] = {}
+        self._older_commands: dict[str, str] = {}
 
     def insub(self, msg: d6msg) -> None:
         """Take a subscriber on, and send it the whole table; a repeated one is told the version."""
@@ -69,14 +71,16 @@ class publishing(endpoint):
 
     def inreq(self, msg: d6msg) -> None:
         """Give the request to ``reqhandler``; what it returns, unless None, is the answer."""
-        dataindex, corrId = msg.dataindex, msg.correlationId
+        dataindex, corrId = msg.header["dataindex"], msg.correlationId
         if dataindex in RESERVED - {"routeKeys"}:
             known = dict(self.pubdata if dataindex == "pubdata" else self.subdata)
             self.send(d6msg(replyTo=self.name, type="rep", body=dataObject(known), srcmsg=msg))
         elif not hasattr(self, "reqhandler"):
             self._no_handler(msg, "requests")
         else:
-            table = self.pubdata.setdefault(dataindex, pubData(dataindex, msg.body))
+            table = self.pubdata.get(dataindex)
+            if table is None:
+                table = self.pubdata[dataindex] = pubData(dataindex, msg.body)
             table.addrequester(msg.replyTo, corrId)
             answer = self.reqhandler(msg)
             if answer is not None and table.requested(corrId):
@@ -87,9 +91,9 @@ class publishing(endpoint):
         """Give the command to ``cmdhandler``, once for each correlation id."""
         if not hasattr(self, "cmdhandler"):
             self._no_handler(msg, "commands")
-        elif msg.correlationId not in self._commands or msg.attempts:
+        elif self._commander(msg.correlationId) is None or msg.attempts:
             if len(self._commands) >= COMMANDS_MAX:
-                del self._commands[next(iter(self._commands))]
+                self._older_commands, self._commands = self._commands, {}
             self._commands[msg.correlationId] = msg.replyTo
             self.cmdhandler(msg)
 
@@ -135,8 +139,9 @@ class publishing(endpoint):
 
     def reply(self, dataindex: str, newdata: Any = "", delete: bool = True) -> None:
         """Answer everybody who requested `dataindex`, with `newdata` or the table as it is."""
-        if dataindex in self._commands:
-            self._rep(self._commands[dataindex], dataindex, dataindex, dataObject(newdata))
+        commander = self._commander(dataindex)
+        if commander is not None:
+            self._rep(commander, dataindex, dataindex, dataObject(newdata))
             return
         table = self.pubdata[dataindex]
         body = dataObject(newdata) if newdata else table.get()
@@ -150,10 +155,15 @@ class publishing(endpoint):
         tables = list(self.pubdata.values())
         return [(name, table.dataindex) for table in tables for name in table.subscribers]
 
+    def _commander(self, corrId: str) -> str | None:
+        """Who sent this command, as far as it is remembered."""
+        return self._commands.get(corrId) or self._older_commands.get(corrId)
+
     def _own_dialect(self, dataindex: str) -> bool:
         """Whether the driver sends its own deltas: it overrides ``prepush_processor``."""
-        own = getattr(self.prepush_processor, "__func__", None)
-        return own is not publishing.prepush_processor and dataindex not in RESERVED
+        if dataindex in RESERVED:
+            return False
+        return getattr(self.prepush_processor, "__func__", None) is not _PLAIN
 
     def _pushed(self, table: pubData, kind: str | None) -> dataObject | None:
         """The table as it goes out: as a snapshot, or as what the driver's dialect makes of it."""
@@ -193,3 +203,6 @@ class publishing(endpoint):
         table = self.pubdata.get(dataindex)
         if table is not None and table.unused():
             del self.pubdata[dataindex]
+
+
+_PLAIN = publishing.prepush_processor

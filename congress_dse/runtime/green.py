@@ -10,6 +10,7 @@ turn.
 import traceback
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
 
@@ -26,20 +27,27 @@ BATCH = 256  # turns between two looks at sockets and timers; keeps timers withi
 
 Killed = GreenletExit
 
+_NOT_ITS_OWN = (str(Path(eventlet.__file__).parent), str(Path(__file__).parent.parent))
+
 
 class _Ready(Protocol):
     def resume(self) -> None: ...
 
 
 class _RunQueue:
-    """Whoever is ready on one hub, in the order of becoming ready."""
+    """Whoever is ready on one hub, in the order of becoming ready, and who waits with a deadline.
 
-    __slots__ = ("_hub", "_ready", "_scheduled")
+    Deadlines are many and seldom met: they share one timer of the hub, set to the earliest.
+    """
+
+    __slots__ = ("_alarm", "_hub", "_ready", "_scheduled", "_timers")
 
     def __init__(self, hub: Any) -> None:
         self._hub = hub
         self._ready: deque[_Ready] = deque()
         self._scheduled = False
+        self._timers = Timers()
+        self._alarm: Any = None
 
     def add(self, ready: _Ready) -> None:
         self._ready.append(ready)
@@ -48,15 +56,37 @@ class _RunQueue:
             self._hub.schedule_call_global(0, self._drain)
 
     def _drain(self) -> None:
-        ready = self._ready
+        ready, left = self._ready, BATCH
         try:
-            for _ in range(min(len(ready), BATCH)):
+            while ready and left:
+                left -= 1
                 ready.popleft().resume()
         finally:
             if ready:
                 self._hub.schedule_call_global(0, self._drain)
             else:
                 self._scheduled = False
+
+    def after(self, delay_s: float, call: Callable[[], None]) -> Timer:
+        """Make `call` from the hub's greenlet, `delay_s` from now."""
+        timer = self._timers.add(monotonic() + delay_s, call)
+        if self._alarm is None or timer.at < self._alarm.at:
+            self._arm(timer.at)
+        return timer
+
+    def _arm(self, at: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self._hub.schedule_call_global(max(0.0, at - monotonic()), self._ring)
+        self._alarm.at = at
+
+    def _ring(self) -> None:
+        self._alarm = None
+        for call, args in self._timers.pop(monotonic()):
+            call(*args)
+        due = self._timers.due()
+        if due is not None and self._alarm is None:
+            self._arm(due)
 
 
 def _run_queue(hub: Any) -> _RunQueue:
@@ -69,10 +99,11 @@ def _run_queue(hub: Any) -> _RunQueue:
 class Waiter:
     """One value, waited for by one greenthread."""
 
-    __slots__ = ("_error", "_hub", "_who", "done", "value")
+    __slots__ = ("_error", "_hub", "_ready", "_who", "done", "value")
 
     def __init__(self) -> None:
         self._hub = hubs.get_hub()
+        self._ready = _run_queue(self._hub)
         self._who: Any = None
         self._error: BaseException | None = None
         self.done = False
@@ -91,7 +122,7 @@ class Waiter:
         if not self.done:
             self.done, self.value = True, value
             if self._who is not None:
-                _run_queue(self._hub).add(self)
+                self._ready.add(self)
 
     def throw(self, error: BaseException) -> None:
         """Make `wait` raise `error`."""
@@ -108,7 +139,7 @@ class Waiter:
         if self._who is hub.greenlet:
             self._who = None
             raise RuntimeError("the hub itself cannot wait; wait in a greenthread")
-        timer = None if timeout_s is None else hub.schedule_call_global(timeout_s, self.resume)
+        timer = None if timeout_s is None else self._ready.after(timeout_s, self.resume)
         try:
             hub.switch()
         finally:
@@ -139,6 +170,7 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
         self._timers: Timers | None = None
         self._owned: set[Any] = set()
         self.in_hand: d6msg | None = None
+        self.unfinished: d6msg | None = None
         self.in_hand_since = 0.0
         self.handled = self.failures = 0
         self.waited_s = self.mailbox_s = self.handler_s = 0.0
@@ -155,12 +187,12 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
         """Start; called once, when the constructors of all subclasses have returned."""
         inbox = self.inbox
         if isinstance(inbox, Mailbox):
-            inbox.wake = self._wake
+            inbox.wake = self.rouse
             inbox.idle = not len(inbox)
             if not inbox.idle:
-                self._wake()
+                self.rouse()
         elif inbox is not None:
-            self._wake()
+            self.rouse()
 
     def resume(self) -> None:
         """Give the actor its turn; called by the run queue alone, in the hub's greenlet."""
@@ -196,6 +228,11 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
         thread.link(self._owned.discard)
         return thread
 
+    def at_rest(self) -> bool:
+        """Whether the actor has nothing to do and waits for a message, or never had any."""
+        idle = isinstance(self.inbox, Mailbox) and self.inbox.idle
+        return self.dead or self.inbox is None or (idle and (self._parked or not self.begun))
+
     def own_turn(self) -> bool:
         """Whether the caller runs in this actor's own turn."""
         return getcurrent() is self
@@ -217,7 +254,8 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
         frame = self.gr_frame
         return "" if frame is None else _readable(traceback.extract_stack(frame))
 
-    def _wake(self) -> None:
+    def rouse(self) -> None:
+        """Have the actor resumed: it has something to do."""
         self._ready.add(self)
 
     def _arm(self) -> None:
@@ -278,15 +316,19 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
             queue.task_done()
 
     def _turn(self, since: float, msg: d6msg) -> None:
-        begun = monotonic()
-        self.mailbox_s += begun - since
-        self.in_hand, self.in_hand_since, self.waited_s = msg, begun, begun - since
+        self.in_hand = msg
+        self.in_hand_since = begun = monotonic()
+        self.waited_s = waited_s = begun - since
+        self.mailbox_s += waited_s
         try:
             self.receive(msg)
         except Exception as error:
             self.failures += 1
             if not self.failed(msg, error):
                 raise
+        except GreenletExit:
+            self.unfinished = msg
+            raise
         finally:
             self.in_hand = None
             self.handled += 1
@@ -294,7 +336,9 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
 
 
 def _readable(stack: traceback.StackSummary) -> str:
-    last = stack[-1]
+    """The innermost frame that is the service's own, not the hub's or ours."""
+    own = [f for f in stack if not f.filename.startswith(_NOT_ITS_OWN)]
+    last = (own or stack)[-1]
     return f"{last.filename}:{last.lineno} in {last.name}"
 
 
