@@ -7,16 +7,25 @@ while it is being woken, loses no message: a message leaves the mailbox only in 
 turn.
 """
 
+import os
+import signal
+import socket
 import traceback
+import warnings
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
 
-import eventlet
-from eventlet import greenthread, hubs
 from greenlet import GreenletExit, getcurrent
+
+with warnings.catch_warnings():
+    # Eventlet says at import that it is retired. Whoever chose this runtime knows; the way off it
+    # is another runtime of ours, and every command of ours would open with the warning.
+    warnings.filterwarnings("ignore", message="\nEventlet is deprecated")
+    import eventlet
+    from eventlet import greenthread, hubs
 
 from congress_dse.d6message import d6msg
 from congress_dse.runtime.mailbox import Mailbox
@@ -390,3 +399,56 @@ def deadline(seconds: float, error: BaseException) -> Any:
 def patch() -> None:
     """Make the standard library's waiting calls green; done once, before drivers are imported."""
     eventlet.monkey_patch()
+
+
+class Signals:
+    """Signals of the process, as values that a greenthread waits for.
+
+    A handler only writes to a socket that the hub watches: an idle hub would notice a handler's own
+    event with its next timer, up to a minute later.
+    """
+
+    def __init__(self, wanted: tuple[str, ...] = ("SIGINT", "SIGTERM")) -> None:
+        self._wanted = [getattr(signal, name) for name in wanted if hasattr(signal, name)]
+        self._before: dict[int, Any] = {}
+        self._arrived: deque[str] = deque()
+
+    def __enter__(self) -> "Signals":
+        self._read, self._write = socket.socketpair()
+        self._read.setblocking(False)
+        self._write.setblocking(False)
+        for number in self._wanted:
+            self._before[number] = signal.signal(number, self._note)
+        self._wakeup_fd = signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        signal.set_wakeup_fd(self._wakeup_fd)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._read.close()
+        self._write.close()
+
+    def put(self, why: str) -> None:
+        """Wake who waits, for a reason that is no signal."""
+        self._arrived.append(why)
+        self._write.send(b"\0")
+
+    def wait(self) -> str:
+        """Wait for the next signal and return its name."""
+        while not self._arrived:
+            hubs.trampoline(self._read, read=True)
+            self._read.recv(4096)
+        return self._arrived.popleft()
+
+    def exit_at_once(self) -> None:
+        """From now on a signal ends the process without further ado."""
+        for number in self._wanted:
+            signal.signal(number, _exit_now)
+
+    def _note(self, number: int, _frame: Any) -> None:
+        self._arrived.append(signal.Signals(number).name)
+
+
+def _exit_now(number: int, _frame: Any) -> None:
+    os._exit(128 + number)

@@ -157,9 +157,7 @@ class Mailbox:
         return True
 
     # The names of the queue that Congress's own code puts to and asks.
-    def put(self, msg: d6msg) -> bool:
-        """The same as `put_nowait`: what has to wait is the cage's to decide."""
-        return self.put_nowait(msg)
+    put = put_nowait
 
     def qsize(self) -> int:
         """How many messages wait."""

@@ -1,0 +1,1 @@
+"""Datasource drivers: each turns one outside system into live tables."""
