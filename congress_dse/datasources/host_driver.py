@@ -5,6 +5,7 @@ from typing import Any
 
 import psutil
 
+from congress_dse import runtime
 from congress_dse.datasources.datasource_driver import PollingDataSourceDriver
 
 MB = 1024 * 1024
@@ -33,11 +34,24 @@ class HostDriver(PollingDataSourceDriver):
         ),
     }
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._cpu_times = psutil.cpu_times(percpu=True)
+
     def update_from_datasource(self) -> None:
-        for table, read in READERS.items():
+        for table, read in {**READERS, "cpus": self.cpus}.items():
             if self.wanted(table):
                 with self.reading(table):
-                    self.state[table] = read()
+                    # A machine with many processes or sockets takes a while to look through.
+                    self.state[table] = runtime.in_thread(read)
+
+    def cpus(self) -> set[Row]:
+        """The share of time each processor was busy since the last poll."""
+        before, now = self._cpu_times, psutil.cpu_times(percpu=True)
+        self._cpu_times = now
+        return {
+            (at, _busy_percent(*pair)) for at, pair in enumerate(zip(before, now, strict=False))
+        }
 
 
 def processes() -> set[Row]:
@@ -49,11 +63,6 @@ def processes() -> set[Row]:
         used_mb = round(memory.rss / MB) if memory else 0
         rows.add((pid, ppid, name or "", user or "", status, threads or 0, used_mb))
     return rows
-
-
-def cpus() -> set[Row]:
-    """The share of time each processor was busy since the last poll."""
-    return {(at, round(busy)) for at, busy in enumerate(psutil.cpu_percent(percpu=True))}
 
 
 def disks() -> set[Row]:
@@ -90,9 +99,13 @@ def connections() -> set[Row]:
     return rows
 
 
+def _busy_percent(before: Any, now: Any) -> int:
+    total_s = sum(now) - sum(before)
+    return round(100 * (1 - (now.idle - before.idle) / total_s)) if total_s > 0 else 0
+
+
 READERS: dict[str, Callable[[], set[Row]]] = {
     "processes": processes,
-    "cpus": cpus,
     "disks": disks,
     "network_interfaces": network_interfaces,
     "connections": connections,

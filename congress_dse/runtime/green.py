@@ -25,7 +25,7 @@ with warnings.catch_warnings():
     # is another runtime of ours, and every command of ours would open with the warning.
     warnings.filterwarnings("ignore", message="\nEventlet is deprecated")
     import eventlet
-    from eventlet import greenthread, hubs
+    from eventlet import greenthread, hubs, tpool
 
 from congress_dse.d6message import d6msg
 from congress_dse.runtime.mailbox import Mailbox
@@ -375,6 +375,11 @@ def current_actor() -> Actor | None:
 def spawn(call: Callable[..., Any], *args: Any) -> Any:
     """Run `call(*args)` in a greenthread of its own; the caller owns it."""
     return eventlet.spawn(call, *args)
+
+
+def in_thread(call: Callable[..., Any], *args: Any) -> Any:
+    """Call `call(*args)` in a native thread and wait for it here: for what would block the hub."""
+    return tpool.execute(call, *args)
 
 
 def call_later(delay_s: float, call: Callable[..., Any], *args: Any) -> Any:
