@@ -28,7 +28,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def serve(args: argparse.Namespace) -> int:
     """Run an engine with the datasources of its configuration until it is told to stop."""
-    runtime.patch()
     conf = config.read(args.config_file)
     _set_up_log(conf)
     sources = config.sources(conf)

@@ -31,6 +31,10 @@ from congress_dse.d6message import d6msg
 from congress_dse.runtime.mailbox import Mailbox
 from congress_dse.runtime.timers import Timer, Timers
 
+# A synchronous driver waits in sockets, sleeps and locks of the standard library, and in this
+# runtime that must let others run. Congress's own code expects the import of its DSE to see to it.
+eventlet.monkey_patch()
+
 NAME = "green"
 BATCH = 256  # turns between two looks at sockets and timers; keeps timers within 0.3 ms
 
@@ -399,11 +403,6 @@ def wait_dead(actor: Actor, timeout_s: float) -> bool:
 def deadline(seconds: float, error: BaseException) -> Any:
     """A context in which `error` is raised once `seconds` have passed."""
     return eventlet.Timeout(seconds, error)
-
-
-def patch() -> None:
-    """Make the standard library's waiting calls green; done once, before drivers are imported."""
-    eventlet.monkey_patch()
 
 
 class Signals:
