@@ -1,0 +1,1 @@
+"""Datasources: what turns outside systems into tables."""
