@@ -25,6 +25,19 @@ def cell(value: Any) -> Any:
     return _rare_cell(value)
 
 
+def cell_twice(value: Any) -> Any:
+    """A cell of an HDICT's row: Congress makes these twice, and so the text of a dict, too, ASCII.
+
+    In other tables, and where a row is lent as ``parent-key``, such a text stays as it is.
+    """
+    kind = type(value)
+    if kind is str and value.isascii():
+        return value
+    if kind is int or kind is float:
+        return value
+    return _rare_cell(_rare_cell(value))
+
+
 def _rare_cell(value: Any) -> Any:
     if isinstance(value, str):
         text = str(value).encode("ascii", "ignore").decode("ascii")

@@ -12,7 +12,7 @@ from itertools import count
 from operator import itemgetter
 from typing import Any
 
-from congress_dse.datasources.cells import NO_ID, cell, hash_of
+from congress_dse.datasources.cells import NO_ID, cell, cell_twice, hash_of
 from congress_dse.datasources.dialect import (
     DICT_SELECTOR,
     DOT_SELECTOR,
@@ -257,26 +257,23 @@ def _values(shape: _Shape) -> Callable[[Callable[[str], Any]], list[Any]]:
     names = [field[FIELDNAME] for field in shape.values]
     extracts = [field[TRANSLATOR].get(EXTRACT_FN) for field in shape.values]
     through = [(at, extract) for at, extract in enumerate(extracts) if extract is not None]
+    made = cell if shape.after else cell_twice
 
     def values(get: Callable[[str], Any]) -> list[Any]:
         raw = [*map(get, names)]
         for at, extract in through:
             raw[at] = extract(raw[at])
-        return [*map(cell, raw)]
+        return [*map(made, raw)]
 
     return values
 
 
 def _row_of(shape: _Shape) -> Callable[[list[Any]], Row]:
-    """The row from the cells: ids and the parent's key become cells, and texts of objects ASCII.
-
-    A value is a cell already, but `cell` leaves the text of, say, a dict as it is. Congress does
-    the same twice for an HDICT's row, and once for what it lends.
-    """
+    """The row from the cells; what was lent as it came is made a cell now."""
     at = shape.row
-    if len(at) < 2:
-        return lambda cells: tuple(cell(cells[n]) for n in at)
-    pick = itemgetter(*at)
+    pick = itemgetter(*at) if len(at) > 1 else lambda cells: tuple(cells[n] for n in at)
+    if not shape.after and all(n < len(shape.values) for n in at):
+        return pick
     return lambda cells: tuple(map(cell, pick(cells)))
 
 
