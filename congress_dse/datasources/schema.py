@@ -5,6 +5,7 @@ comes before the one around it.
 """
 
 from collections.abc import Callable
+from typing import TypedDict
 
 from congress_dse.datasources.dialect import (
     DESCRIPTION,
@@ -29,7 +30,15 @@ from congress_dse.datasources.dialect import (
     parent_name,
 )
 
-Column = str | dict[str, str | None]
+
+class Described(TypedDict):
+    """A column as Congress's API shows it."""
+
+    name: str
+    desc: str | None
+
+
+Column = str | Described
 Columns = tuple[Column, ...]
 
 

@@ -125,15 +125,15 @@ class Translators:
     def schema(self) -> dict[str, Columns]:
         """Each table's columns, in Congress's form; the caller may change what it gets."""
         return {
-            table: tuple(dict(col) if isinstance(col, dict) else col for col in columns)
+            table: tuple(col if isinstance(col, str) else col.copy() for col in columns)
             for translation in self._roots.values()
             for table, columns in translation.columns.items()
         }
 
     def columns(self, table: str) -> tuple[str, ...]:
-        """The names of a table's columns, in order."""
+        """The names of a table's columns, in order; KeyError if no translator fills it."""
         columns = self._roots[self._filled_by[table]].columns[table]
-        return tuple(col["name"] or "" if isinstance(col, dict) else col for col in columns)
+        return tuple(col if isinstance(col, str) else col["name"] for col in columns)
 
     def convert(self, objects: Any, root: str) -> Rows:
         """The rows of `objects` through the translator of this root."""

@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+from http import HTTPStatus
 from types import SimpleNamespace
 
 import pytest
@@ -61,6 +62,7 @@ def test_a_missing_field_is_the_text_none():
         (1, 1),
         (1.5, 1.5),
         (2**70, 2**70),
+        (HTTPStatus.OK, HTTPStatus.OK),
         ("text", "text"),
         ("caf\u00e9 \U0001f600", "caf "),
         (b"raw", "b'raw'"),
@@ -78,6 +80,17 @@ def test_a_dot_selector_reads_attributes_and_a_dict_selector_keys():
     dotted = hdict("t", "OS-EXT:host", selector_type="DOT_SELECTOR")
     assert convert([SimpleNamespace(**{"OS-EXT:host": "h1"})], dotted) == [("t", ("h1",))]
     assert convert([{"OS-EXT:host": "h1"}], hdict("t", "OS-EXT:host")) == [("t", ("h1",))]
+
+
+def test_a_dict_selector_reads_whatever_has_keys():
+    class Keyed:
+        def __contains__(self, key):
+            return key == "a"
+
+        def __getitem__(self, key):
+            return 1
+
+    assert convert([Keyed()], hdict("t", "a", "b")) == [("t", (1, "None"))]
 
 
 def test_without_a_selector_mappings_are_read_by_key_and_others_by_attribute():
@@ -195,6 +208,19 @@ def test_objects_are_extracted_as_a_whole_at_the_root_and_one_by_one_inside():
     inner = listed("in", parent_key="a", objects_extract_fn=json.loads)
     outer = hdict("out", "a", field("x", inner), objects_extract_fn=lambda raw: raw["all"])
     assert convert({"all": [{"a": 1, "x": "[2]"}]}, outer) == [("in", (1, 2)), ("out", (1,))]
+
+
+def test_what_is_extracted_to_nothing_makes_no_rows():
+    inner = listed("in", id_col="id", objects_extract_fn=lambda raw: None)
+    assert convert([[1]], listed("t", inner)) == [("t", (hashed(),))]
+    assert convert([{"a": 1}], vdict("t", inner)) == [("t", ("a", None))]
+    assert convert([{"a": 1}], hdict("t", field("a", inner))) == [("t", ("None",))]
+
+
+def test_a_field_named_as_the_parents_column_fills_both():
+    inner = hdict("in", "id", parent_key="id", parent_col_name="id")
+    rows = convert([{"id": 1, "in": {"id": 2}}], hdict("t", "id", field("in", inner)))
+    assert rows == [("in", (2, 2)), ("t", (1,))]
 
 
 def test_of_two_fields_with_one_column_the_later_fills_both():

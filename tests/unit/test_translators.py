@@ -1,5 +1,6 @@
 """Translators are registered: every fault with its path, tables, columns, states, fingerprints."""
 
+import contextlib
 import copy
 import logging
 
@@ -175,6 +176,14 @@ def test_all_faults_of_a_translator_come_in_one_error():
     ]
 
 
+def test_a_faulty_field_lends_nothing_and_hides_no_other_fault():
+    wrong = changed(SERVERS, "field-translators", 1, translator=None)
+    assert [fault.split(": ")[0] for fault in faults_of(changed(wrong, *IN_TAGS, val_col=1))] == [
+        "servers.field-translators[1](name).translator",
+        "servers.field-translators[2](tags).translator.val-col",
+    ]
+
+
 def test_a_translator_inside_itself_is_a_fault_and_no_endless_walk():
     loop = dict(PORTS)
     loop["translator"] = loop
@@ -309,6 +318,34 @@ def test_a_change_to_a_registered_translator_comes_too_late():
 def test_an_unregistered_translator_is_checked_as_well():
     with pytest.raises(InvalidTranslator, match=r"ports\.key-col: is missing"):
         convert([], changed(PORTS, key_col=...))
+
+
+JUNK = st.sampled_from(
+    [None, 0, "", "id", [], [None], [{}], {}, {"translator": 1}, len, VALUE, {1}]
+)
+
+
+def inside(translator, steps=()):
+    """The paths to everything in a translator."""
+    pairs = translator.items() if isinstance(translator, dict) else enumerate(translator)
+    for step, value in pairs:
+        yield (*steps, step)
+        if isinstance(value, dict | list | tuple):
+            yield from inside(value, (*steps, step))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_junk_anywhere_is_refused_as_a_fault_or_taken(data):
+    fields = [dict(part) for part in SERVERS["field-translators"]]
+    junked = copy.deepcopy(SERVERS | {"field-translators": fields})
+    *steps, last = data.draw(st.sampled_from(list(inside(junked))))
+    at = junked
+    for step in steps:
+        at = at[step]
+    at[last] = data.draw(JUNK)
+    with contextlib.suppress(InvalidTranslator):
+        translation_of(junked).convert([])
 
 
 PLAIN = st.recursive(
