@@ -59,3 +59,7 @@ class PollTimeout(SourceError):
 
 class RuntimeChosen(EngineError, RuntimeError):
     """The process's runtime was chosen before, and is chosen once."""
+
+
+class InvalidTranslator(EngineError, ValueError):
+    """A translator that cannot translate: one line for each fault, with its path inside it."""
