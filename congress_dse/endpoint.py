@@ -58,6 +58,12 @@ class endpoint(runtime.Actor):
         self._refuse(msg, exceptions.DataServiceError(reason))
         self._dead(msg, reason)
 
+    def start(self) -> None:
+        """Nothing: a service runs from its construction on. Old drivers override and call this."""
+
+    def stop(self) -> None:
+        """Nothing: the cage ends a service. Old drivers override and call this."""
+
     def log(self, msg: str, *args: Any) -> None:
         """Log at DEBUG, under the service's name; so do the others at their levels."""
         self._log(logging.DEBUG, msg, args)
