@@ -219,8 +219,8 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
         return self.services.get(name, {}).get("object")
 
     def getservices(self) -> dict[str, dict[str, Any]]:
-        """Every service by its name, the cage itself among them."""
-        return self.services
+        """Every service by its name, the cage itself among them; deleting one changes it not."""
+        return dict(self.services)
 
     def getservice(
         self, id_: str | None = None, type_: str | None = None, name: str | None = None

@@ -18,6 +18,7 @@ from congress_dse.supervision import Policy, Strategy, Supervisor, Verdict
 LOG = logging.getLogger(__name__)
 ATTEMPTS = 3  # lives that one message may cost
 CLEANUP_S = 2.0
+UNREAD_MAX = 100  # messages kept for a service that is no actor
 
 _GROUPS = Policy(intensity=3, period_s=60.0)
 
@@ -81,7 +82,11 @@ class Upkeep:
         self._plans[name] = plan
         self._groups[plan.group].add(name, plan.policy)
         self._adopt(plan, service)
-        plan.routing = cage.subscribe(name, "routeKeys", callback=cage.updateRoutes, interval=5)
+        if isinstance(service, deepsix.deepSix):
+            plan.routing = cage.subscribe(name, "routeKeys", callback=cage.updateRoutes, interval=5)
+        else:
+            # Nobody reads for an object that is no actor: what comes for it must not pile up.
+            plan.inbox.bound(UNREAD_MAX, "drop-old")
 
     def reroute(self, name: str, keys: list[str]) -> None:
         """Route exactly `keys`, and the service's own name, to it."""
@@ -109,7 +114,8 @@ class Upkeep:
         cage, service = self._cage, self._cage.services[name]["object"]
         in_time = self._end(plan, step_s)
         self._route(plan, [])
-        cage.unsubscribe(corrId=plan.routing)
+        if plan.routing:
+            cage.unsubscribe(corrId=plan.routing)
         self._groups[plan.group].remove(name)
         del self._plans[name]
         del cage.services[name]

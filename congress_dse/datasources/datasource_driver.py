@@ -1,56 +1,27 @@
-"""The drivers' base: tables, their state and status, and polls that run beside the actor.
+"""DataSourceDriver: the base of every driver: its tables, their translators, state and status.
 
 A driver is written in the tradition of OpenStack Congress: constructor ``(name, keys, inbox,
-datapath, args)``, ``update_from_datasource`` that fills ``state`` (table to a set of rows),
-``poll_time``. The poll has a greenthread of its own and a deadline, never overlaps itself, and its
-failure leaves the last good rows in place and marks them stale, with cause and age, without ending
-anything.
+datapath, args)``, a module function ``d6service`` of the same arguments, `state` (table to a set of
+rows), `TRANSLATORS` that turn a source's objects into rows.
 """
 
 import datetime as dt
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple
 
-from oslo_config import cfg
-
 from congress_dse import deepsix, exceptions, runtime
 from congress_dse.d6message import d6msg
-from congress_dse.datasources.polling import Polling
+from congress_dse.dataobj import dataObject
+from congress_dse.datasources import options, translators
+from congress_dse.datasources.translators import Translators
 
 LOG = logging.getLogger(__name__)
 STALE = "_stale"  # a table of every source: (table, cause, since) of those that are not up to date
-DEADLINE_S = 30.0
+ALL = "*"  # stands in it for every table of the source
 
-COMMON_OPTIONS = [
-    cfg.StrOpt("description", default="", help="What this source is, for people."),
-]
-POLLING_OPTIONS = [
-    cfg.FloatOpt(
-        "poll_time",
-        default=10,
-        min=0,
-        help="Seconds from one poll to the next; 0 polls only when a refresh is requested.",
-    ),
-    cfg.FloatOpt(
-        "poll_deadline",
-        default=DEADLINE_S,
-        min=0.1,
-        help="Seconds after which a poll that has not ended is given up.",
-    ),
-    cfg.FloatOpt(
-        "retry_max",
-        min=0.1,
-        help="Longest wait in seconds before a source that failed is tried again; "
-        "by default the poll_time.",
-    ),
-    cfg.ListOpt(
-        "lazy_tables",
-        default=[],
-        help="Tables that are read only while somebody follows them.",
-    ),
-]
+Row = tuple[Any, ...]
 
 
 class Stale(NamedTuple):
@@ -61,10 +32,11 @@ class Stale(NamedTuple):
 
 
 class DataSourceDriver(deepsix.deepSix):
-    """One source: its tables in `state`, what is stale among them, and its status."""
+    """One source. `args` lack nothing: an option that was not given has its default."""
 
     OPTIONS: ClassVar[list[Any]] = []
-    SCHEMA: ClassVar[dict[str, tuple[str, ...]]] = {}
+    TRANSLATORS: ClassVar[list[dict[str, Any]]] = []
+    SCHEMA: ClassVar[dict[str, tuple[Any, ...]]] = {}
     DESCRIPTION: ClassVar[str] = ""
 
     def __init__(
@@ -73,21 +45,30 @@ class DataSourceDriver(deepsix.deepSix):
         keys: Iterable[str] = (),
         inbox: Any = None,
         datapath: Any = None,
-        args: Any = None,
+        args: Mapping[str, Any] | None = None,
     ) -> None:
-        self.state: dict[str, set[tuple[Any, ...]]] = {}
-        self.prior_state: dict[str, set[tuple[Any, ...]]] = {}
+        self.state: dict[str, set[Row]] = {}
+        self.prior_state: dict[str, set[Row]] = {}
         self.stale: dict[str, Stale] = {}
         self.initialized = False
         self.last_updated_time: dt.datetime | None = None
         self.last_error: BaseException | None = None
         self.number_of_updates = 0
-        super().__init__(name, keys, inbox, datapath, with_defaults(type(self), args))
+        self.translators = Translators(self.TRANSLATORS)
+        self._raw: dict[str, Any] = {}
+        self._kept: set[str] = set()
+        self._outcomes: list[BaseException | None] = []
+        self._in_thread_since: float | None = None
+        whole = options.with_defaults(self.options(), args)
+        self._secrets = options.secrets(self.options(), whole)
+        super().__init__(name, keys, inbox, datapath, whole)
+
+    # What a driver is.
 
     @classmethod
     def options(cls) -> list[Any]:
         """Every option of this driver, as oslo.config declares them."""
-        return [*cls.OPTIONS, *COMMON_OPTIONS]
+        return [*cls.OPTIONS, *options.COMMON]
 
     @classmethod
     def check(cls, args: dict[str, Any]) -> list[tuple[str, str]]:
@@ -95,26 +76,37 @@ class DataSourceDriver(deepsix.deepSix):
         return []
 
     @classmethod
-    def get_schema(cls) -> dict[str, tuple[str, ...]]:
+    def get_schema(cls) -> dict[str, tuple[Any, ...]]:
         """The columns of each table that is known before the first read."""
-        return dict(cls.SCHEMA)
+        return {**cls.SCHEMA, **translators.schema(cls.TRANSLATORS)}
 
     @classmethod
     def get_datasource_info(cls) -> dict[str, Any]:
         """What a driver is, for people and for the API: id, description, config and secrets."""
-        options = cls.options()
+        every = cls.options()
         return {
             "id": cls.__module__.rpartition(".")[2].removesuffix("_driver"),
             "description": cls.DESCRIPTION,
-            "config": {o.dest: "required" if o.required else "(optional)" for o in options},
-            "secret": [o.dest for o in options if o.secret],
+            "config": {o.dest: "required" if o.required else "(optional)" for o in every},
+            "secret": [o.dest for o in every if o.secret],
         }
+
+    def schema(self) -> dict[str, tuple[Any, ...]]:
+        """The columns of each table that this source has, as far as they are known by now."""
+        return {**self.get_schema(), **self.translators.schema()}
+
+    def get_column_map(self, tablename: str) -> dict[str, int]:
+        """The place of each column of a table."""
+        columns = self.schema()[tablename]
+        names = [col if isinstance(col, str) else col["name"] for col in columns]
+        return {name: at for at, name in enumerate(names)}
 
     def get_status(self) -> dict[str, Any]:
         """The status in Congress's form: text, and lists of subscriptions and subscribers."""
+        error = self.last_error
         return {
             "last_updated": str(self.last_updated_time),
-            "last_error": str(self.last_error),
+            "last_error": "None" if error is None else self.describe(error),
             "number_of_updates": str(self.number_of_updates),
             "initialized": str(self.initialized),
             "subscriptions": self.subscription_list(),
@@ -122,18 +114,83 @@ class DataSourceDriver(deepsix.deepSix):
             "stale": {table: (s.cause, s.since.isoformat()) for table, s in self.stale.items()},
         }
 
+    # Translating.
+
+    def register_translator(self, translator: dict[str, Any]) -> None:
+        """Check one translator and add it; raises InvalidTranslator with every fault's path."""
+        self.translators.register(translator)
+
+    def get_translators(self) -> list[dict[str, Any]]:
+        """The translators of this driver, oldest first."""
+        return [dict(translator) for translator in self.translators]
+
+    @classmethod
+    def convert_objs(cls, objects: Any, translator: dict[str, Any]) -> list[tuple[str, Row]]:
+        """(table, row) of everything that `translator` finds in `objects`."""
+        return translators.convert(objects, translator)
+
+    def update_state(self, root: str, objects: Any) -> None:
+        """Translate a root table's objects into `state`; the same as last time cost nothing."""
+        mark = translators.fingerprint(objects)
+        if self._raw.get(root) == mark and root in self.state:
+            self.keep(*self.translators.tables(root))
+            return
+        rows = self.translators.convert(objects, root)
+        self.state.update(self.translators.state(root, rows))
+        self._raw[root] = mark
+
+    def keep(self, *tables: str) -> None:
+        """Say that these tables of `state` were looked at and have not changed since last time."""
+        self._kept.update(tables)
+
+    # Reading.
+
     def request_refresh(self) -> None:
         """Read the source as soon as possible, where that is this driver's to do."""
 
-    def followed(self, table: str) -> bool:
-        """Whether anybody follows `table`."""
-        return table in self.pubdata and bool(self.pubdata[table].subscribers)
+    def followed(self, *tables: str) -> bool:
+        """Whether anybody follows one of these tables."""
+        return any(t in self.pubdata and self.pubdata[t].subscribers for t in tables)
+
+    @contextmanager
+    def reading(self, *tables: str) -> Iterator[None]:
+        """Read these tables inside this: its failure makes them stale, and no other."""
+        try:
+            yield
+        except Exception as error:
+            self._outcomes.append(error)
+            for table in tables:
+                self.mark_stale(table, error)
+        else:
+            self._outcomes.append(None)
+            for table in tables:
+                self.mark_fresh(table)
+
+    def blocking(self, call: Any, *args: Any) -> Any:
+        """Call `call(*args)` in a native thread; raises SourceError while an earlier one runs.
+
+        A thread cannot be ended: a call that hangs costs this source one thread, and never two.
+        """
+        since = self._in_thread_since
+        if since is not None:
+            age_s = runtime.now() - since
+            raise exceptions.SourceError(f"{self.name}: a read has been hanging for {age_s:.0f} s")
+        self._in_thread_since = runtime.now()
+
+        def run() -> Any:
+            try:
+                return call(*args)
+            finally:
+                self._in_thread_since = None
+
+        return runtime.in_thread(run)
 
     def mark_stale(self, table: str, cause: BaseException | str) -> None:
         """Say that `table` is not up to date any more; its last good rows stay."""
-        text = describe(cause)
-        if table not in self.stale or self.stale[table].cause != text:
-            since = self.stale[table].since if table in self.stale else _now()
+        text = self.describe(cause)
+        before = self.stale.get(table)
+        if before is None or before.cause != text:
+            since = before.since if before is not None else dt.datetime.now(dt.UTC)
             self.stale[table] = Stale(text, since)
             LOG.warning("%s: table %s is stale: %s", self.name, table, text)
 
@@ -141,168 +198,35 @@ class DataSourceDriver(deepsix.deepSix):
         """Say that `table` is up to date."""
         stale = self.stale.pop(table, None)
         if stale is not None:
-            age_s = (_now() - stale.since).total_seconds()
+            age_s = (dt.datetime.now(dt.UTC) - stale.since).total_seconds()
             LOG.info("%s: table %s is up to date again after %.1f s", self.name, table, age_s)
 
-    @contextmanager
-    def reading(self, table: str) -> Iterator[None]:
-        """Read one table inside this: its failure makes it stale, and no other."""
-        try:
-            yield
-        except Exception as error:
-            self.mark_stale(table, error)
-        else:
-            self.mark_fresh(table)
+    def describe(self, cause: BaseException | str) -> str:
+        """A cause in one line, without this source's secrets."""
+        return options.describe(cause, self._secrets)
+
+    # Publishing.
 
     def publish_state(self) -> None:
         """Publish every table of `state`, those that are gone as empty, and what is stale."""
         for table in self.prior_state.keys() - self.state.keys():
             self.publish(table, set())
         for table, rows in self.state.items():
-            self.publish(table, rows)
+            if table not in self._kept or table not in self.pubdata:
+                self.publish(table, rows)
+        self._kept.clear()
+        self.publish_stale()
+
+    def publish_stale(self) -> None:
+        """Publish which tables are not up to date."""
         self.publish(STALE, {(t, s.cause, s.since.isoformat()) for t, s in self.stale.items()})
 
-
-class PollingDataSourceDriver(DataSourceDriver):
-    """A source that is read every `poll_time` seconds, and on request."""
-
-    def __init__(
-        self,
-        name: str,
-        keys: Iterable[str] = (),
-        inbox: Any = None,
-        datapath: Any = None,
-        args: Any = None,
-    ) -> None:
-        super().__init__(name, keys, inbox, datapath, args)
-        # Without an inbox a driver stands alone, as in a test: it is read only when it is told to.
-        self.poll_time = float(self.args["poll_time"]) if inbox is not None else 0.0
-        self.poll_deadline = float(self.args["poll_deadline"])
-        self.lazy_tables = set(self.args["lazy_tables"])
-        self.polling = Polling(self.poll_time, self.args["retry_max"])
-        self.worker_greenthread: Any = None
-        self._next_poll: Any = None
-        self._polls = 0
-
-    @classmethod
-    def options(cls) -> list[Any]:
-        return [*super().options(), *POLLING_OPTIONS]
-
-    def begin(self) -> None:
-        super().begin()
-        if self.inbox is not None:
-            self.do(self._schedule_poll)
-
-    def update_from_datasource(self) -> None:
-        """Read the source and set ``state``; runs beside the actor, and may wait."""
-        raise NotImplementedError
-
-    def wanted(self, table: str) -> bool:
-        """Whether `table` is to be read: a lazy one is when somebody follows it."""
-        return table not in self.lazy_tables or self.followed(table)
-
-    def subhandler(self, msg: d6msg) -> None:
-        """Read a lazy table as soon as it has its first follower."""
-        if msg.dataindex in self.lazy_tables and not self.followed(msg.dataindex):
-            self.request_refresh()
-
-    def request_refresh(self) -> None:
-        """Poll now, or right after the running poll."""
-        self.do(self._refresh)
-
-    def poll(self) -> None:
-        """Poll once and publish, in the caller's own time: for a driver that stands alone."""
-        self.polling.started(runtime.now())
-        self._finish_poll(self._polled())
-
-    def cleanup(self) -> None:
-        """End the running poll; the engine calls it when the service ends."""
-        if self.worker_greenthread is not None:
-            self.worker_greenthread.kill()
-
-    def _refresh(self) -> None:
-        self.polling.request()
-        self._schedule_poll()
-
-    def _schedule_poll(self) -> None:
-        """Have the timer set to the next poll, if one is due and the service lives."""
-        if self._next_poll is not None:
-            self._next_poll.cancel()
-            self._next_poll = None
-        due = self.polling.due()
-        if due is not None and self.running:
-            wait_s = max(0.0, due - runtime.now())
-            self._next_poll = self.after(wait_s, self._start_poll)
-
-    def _start_poll(self) -> None:
-        if self.polling.due() is not None:
-            self.polling.started(runtime.now())
-            self.worker_greenthread = self.spawn(self._poll_beside)
-
-    def _poll_beside(self) -> None:
-        """Runs in the poll's own greenthread; what it brings is taken in the actor's own turn."""
-        cause = self._polled()
-        self.do(lambda: self._finish_poll(cause))
-
-    def _polled(self) -> BaseException | None:
-        """Read the source within the deadline; return what went wrong. The rows of a failure go."""
-        self.prior_state = dict(self.state)
-        late = exceptions.PollTimeout(
-            f"{self.name}: poll has not ended in {self.poll_deadline:g} s (poll_deadline)"
-        )
-        try:
-            with runtime.deadline(self.poll_deadline, late):
-                self.update_from_datasource()
-        except Exception as error:
-            self.state = self.prior_state
-            return error
-        return None
-
-    def _finish_poll(self, cause: BaseException | None) -> None:
-        now = runtime.now()
-        self.worker_greenthread = None
-        self.number_of_updates += 1
-        self.last_error = cause
-        self.last_updated_time = dt.datetime.now()  # noqa: DTZ005 - Congress's, for people
-        if cause is None:
-            self.polling.succeeded(now)
-            for table in [t for t in self.stale if t == "*"]:
-                self.mark_fresh(table)
-        else:
-            self.polling.failed(now, cause)
-            self.mark_stale("*", cause)
-        self.initialized = True
-        self.publish_state()
-        if self.inbox is not None:
-            self._schedule_poll()
-
-
-class PushedDataSourceDriver(DataSourceDriver):
-    """A source that is written from outside."""
-
-    def update_entire_data(self, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Make `rows` all that `table` holds."""
-        self.prior_state = dict(self.state)
-        self.state[table] = set(rows)
-        self.number_of_updates += 1
-        self.last_updated_time = dt.datetime.now()  # noqa: DTZ005 - Congress's, for people
-        self.publish(table, self.state[table])
-
-
-def with_defaults(driver: type[DataSourceDriver], args: Any) -> dict[str, Any]:
-    """`args` with the driver's defaults for what they lack; neither is changed."""
-    return {**{o.dest: o.default for o in driver.options()}, **(args or {})}
-
-
-def describe(cause: BaseException | str) -> str:
-    """A cause in one line."""
-    if isinstance(cause, str):
-        return cause
-    text = " ".join(str(cause).split())
-    if isinstance(cause, exceptions.EngineError):
-        return text
-    return f"{type(cause).__name__}: {text}" if text else type(cause).__name__
-
-
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)
+    def answer(self, msg: d6msg, result: Any) -> None:
+        """Answer one request with `result`, or with an error of ours, to be raised at the asker."""
+        table = self.pubdata.get(msg.dataindex)
+        if table is not None and table.requested(msg.correlationId):
+            table.answered(msg.correlationId, msg.replyTo)
+            self._tidy(msg.dataindex)
+        failed = isinstance(result, exceptions.EngineError)
+        body = result if failed and msg.deadline is not None else dataObject(result)
+        self.send(d6msg(replyTo=self.name, type="rep", body=body, srcmsg=msg))

@@ -16,7 +16,8 @@ import yaml
 from oslo_config import cfg
 
 from congress_dse import exceptions
-from congress_dse.datasources.datasource_driver import PollingDataSourceDriver, describe
+from congress_dse.datasources.options import describe
+from congress_dse.datasources.polling_driver import PollingDataSourceDriver
 
 SCALARS = (str, int, float)
 SETTLED_S = 2.0  # a file whose end may be missing is taken as it is once it rested so long
@@ -69,6 +70,7 @@ class FileDriver(PollingDataSourceDriver):
             about = file.stat()
             seen = (file.name, about.st_mtime_ns, about.st_size)
             if self._seen.get(table) == seen and table not in self.stale:
+                self.keep(table)
                 return
             text = file.read_text(encoding="utf-8-sig")
             age_s = time.time() - about.st_mtime

@@ -5,8 +5,7 @@ from typing import Any
 
 import psutil
 
-from congress_dse import runtime
-from congress_dse.datasources.datasource_driver import PollingDataSourceDriver
+from congress_dse.datasources.polling_driver import PollingDataSourceDriver
 
 MB = 1024 * 1024
 
@@ -43,7 +42,7 @@ class HostDriver(PollingDataSourceDriver):
             if self.wanted(table):
                 with self.reading(table):
                     # A machine with many processes or sockets takes a while to look through.
-                    self.state[table] = runtime.in_thread(read)
+                    self.state[table] = self.blocking(read)
 
     def cpus(self) -> set[Row]:
         """The share of time each processor was busy since the last poll."""
