@@ -61,7 +61,9 @@ class Printer:
     def _stale_text(self, source: str, table: str, change: Change) -> None:
         name = source if table == ALL else f"{source}:{table}"
         if change.kind == "fresh":
-            self._write(self._tint(DIM, f"{_clock()} {name} was stale: {change.cause}"))
+            self._write(
+                self._tint(DIM, f"{_clock()} {name} is up to date again; was stale: {change.cause}")
+            )
         else:
             text = f"{_clock()} {name} is stale since {change.since}: {change.cause}"
             self._write(self._tint(RED, text))
