@@ -21,7 +21,8 @@ class Service:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if cls.name is None:
+        # A name that was given is inherited; one that only repeats a base's class is not.
+        if cls.name in {None, *(base.__name__ for base in cls.__mro__[1:])}:
             cls.name = cls.__name__
 
     def __init__(self, worker_id: int) -> None:

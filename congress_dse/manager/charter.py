@@ -1,4 +1,4 @@
-"""What crosses to a spawned worker: plain values, one channel, the listed sockets, and a sealed rest.
+"""What crosses to a spawned worker: plain values, one channel, listed sockets, a sealed rest.
 
 The rest (the service's class, its arguments, the hooks) is pickled a second time inside the first,
 so that the child opens it only after its runtime has patched what it patches.

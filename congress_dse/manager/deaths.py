@@ -4,13 +4,14 @@ import signal
 from dataclasses import dataclass
 
 from congress_dse.manager.roster import EXIT_BOOT_FAILED, Member
+from congress_dse.supervision import Verdict
 
 SIGKILL = 9  # by number: Windows has no name for it
 
 
 @dataclass(frozen=True)
 class End:
-    """How a worker ended: a few words, the whole cause, and whether it speaks against the worker."""
+    """How a worker ended: in a few words, the whole cause, and whether it counts against it."""
 
     text: str
     cause: str
@@ -47,6 +48,12 @@ def _signal_words(number: int) -> str:
         name = "unknown"
     hint = ", perhaps out of memory" if number == SIGKILL else ""
     return f"killed by signal {number} ({name}{hint})"
+
+
+def given_up(name: str, verdict: Verdict, period_s: float) -> str:
+    """The last line of a master whose worker died too often."""
+    first = one_line(str(verdict.cause))
+    return f"{name}: died {verdict.deaths} times in {period_s:.0f} s, given up; first: {first}"
 
 
 def one_line(cause: str) -> str:

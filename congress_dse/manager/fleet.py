@@ -17,7 +17,7 @@ import random
 from collections.abc import Callable
 
 from congress_dse.manager.crew import Crew
-from congress_dse.manager.deaths import End, ending, one_line
+from congress_dse.manager.deaths import End, ending, given_up, one_line
 from congress_dse.manager.muster import Muster
 from congress_dse.manager.roster import (
     EXIT_GAVE_UP,
@@ -249,9 +249,9 @@ class Fleet(Muster):
 
     def _reload_progress(self, now: float) -> None:
         rolled = (c for c in self.crews.values() if c.spec.reload == "restart")
-        if self.reloading.running and not self.reloading.in_place:
-            if all(c.settled(slot) for c in rolled for slot in range(c.workers)):
-                self._end_reload("", now)
+        waits = not self.reloading.running or self.reloading.in_place
+        if not waits and all(c.settled(slot) for c in rolled for slot in range(c.workers)):
+            self._end_reload("", now)
 
     def _end_reload(self, cause: str, now: float) -> None:
         again = self.reloading.end(cause)
@@ -273,9 +273,9 @@ class Fleet(Muster):
             self._out.append(Replaced(member.name, one_line(end.cause)))
 
     def _crashed(self, crew: Crew, member: Member, end: End, now: float) -> None:
-        if member.ready_at is None and member.generation == crew.generation > 1:
-            if self.reloading.running and crew.spec.reload == "restart":
-                self._end_reload(f"{member.name}: {one_line(end.cause)}", now)
+        rolled = crew.spec.reload == "restart" and member.generation == crew.generation
+        if self.reloading.running and rolled and member.ready_at is None:
+            self._end_reload(f"{member.name}: {one_line(end.cause)}", now)
         if member.slot >= crew.workers or crew.inside(member.slot, "starting", "ready"):
             return
         if member.name not in self.supervisor.children:
@@ -287,9 +287,7 @@ class Fleet(Muster):
 
     def _obey(self, crew: Crew, member: Member, end: End, verdict: Verdict, now: float) -> None:
         if verdict.action == "give-up":
-            first = one_line(str(verdict.cause))
-            period_s = crew.spec.policy.period_s
-            text = f"{member.name}: died {verdict.deaths} times in {period_s:.0f} s, given up; first: {first}"
+            text = given_up(member.name, verdict, crew.spec.policy.period_s)
             self._say(logging.ERROR, f"{member.name}: {end.cause}")
             self._out += self.stop(now, Finish(EXIT_GAVE_UP, text), GIVE_UP_S)
         elif verdict.action == "forget":

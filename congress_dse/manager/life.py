@@ -9,7 +9,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 from congress_dse.manager.base import Service
 from congress_dse.manager.lines import Message
@@ -18,13 +18,6 @@ from congress_dse.manager.port import Loop
 
 LOG = logging.getLogger(__name__)
 TRACEBACK_MAX = 20000  # characters of a traceback that cross to the master
-
-
-class Beat(Protocol):
-    """What is told at each heartbeat."""
-
-    def __call__(self, requests: int) -> None:
-        """Tell that the hub turns."""
 
 
 class Life:
@@ -68,7 +61,7 @@ class Life:
         """Act on the words that came; answer whether life goes on."""
         while self._words:
             word = self._words.popleft()
-            WORDS[word["order"]](self, word)
+            self.WORDS[word["order"]](self, word)
         return self.code is None
 
     def _leave(self, word: Message) -> None:
@@ -134,16 +127,15 @@ class Life:
         self.code = code
         self._wake()
 
-
-WORDS: dict[str, Callable[[Life, Message], None]] = {
-    "stop": Life._stop,
-    "leave": Life._leave,
-    "orphan": Life._stop,
-    "reload": Life._reload,
-    "level": Life._level,
-    "parked": Life._parked,
-    "replay": Life._replay,
-}
+    WORDS: ClassVar[dict[Any, Callable[..., None]]] = {
+        "stop": _stop,
+        "leave": _leave,
+        "orphan": _stop,
+        "reload": _reload,
+        "level": _level,
+        "parked": _parked,
+        "replay": _replay,
+    }
 
 
 def make(
@@ -151,13 +143,19 @@ def make(
 ) -> Service:
     """Build a service that knows its place before its ``__init__`` runs."""
     if isinstance(factory, type) and issubclass(factory, Service):
-        service = factory.__new__(factory, slot, *args, **kwargs)
+        service = _bare(factory, slot, args, kwargs)
         service.place = place
         service.__init__(slot, *args, **kwargs)  # type: ignore[misc]
         return service
     made: Service = factory(slot, *args, **kwargs)
     made.place = place
     return made
+
+
+def _bare(kind: type[Service], slot: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Service:
+    new: Callable[..., Service] = kind.__new__
+    own = kind.__new__ is not object.__new__
+    return new(kind, slot, *args, **kwargs) if own else new(kind)
 
 
 class Pulse:

@@ -24,7 +24,7 @@ class Lines:
     def _parse(line: bytes) -> Message:
         message = json.loads(line)
         if not isinstance(message, dict):
-            raise ValueError("a line that is no object")  # noqa: TRY004
+            raise ValueError("a line that is no object")
         return message
 
 

@@ -14,7 +14,7 @@ FIRST_INHERITED_FD = 3  # sd_listen_fds(3)
 
 @dataclass
 class Way:
-    """How a worker comes to a listening socket: it is handed one, or binds its own beside others."""
+    """How a worker comes to a listening socket: it is handed one, or binds its own."""
 
     address: Any
     handed: socket.socket | None = None

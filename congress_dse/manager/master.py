@@ -12,8 +12,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from multiprocessing.connection import wait
-from typing import Any
+from typing import Any, ClassVar
 
 from congress_dse.manager import posix
 from congress_dse.manager.blackbox import read
@@ -83,7 +84,7 @@ class Master:
     def obey(self, decisions: list[Decision]) -> None:
         """Carry out decisions, in their order."""
         for decision in decisions:
-            CARRY_OUT[type(decision)](self, decision)
+            self.CARRY_OUT[type(decision)](self, decision)
 
     def tell_service(self, service: str, order: Message) -> None:
         """Give an order to every worker of `service`."""
@@ -97,9 +98,9 @@ class Master:
         self._take_snapshot()
         sources: dict[Any, Callable[[], None]] = {self._wake_in: self._woken}
         for child in self.children.values():
-            sources[child.process.sentinel] = lambda child=child: self._buried(child)
+            sources[child.process.sentinel] = partial(self._buried, child)
             if child.open:
-                sources[child.channel] = lambda child=child: self._heard(child)
+                sources[child.channel] = partial(self._heard, child)
         ready = wait(list(sources), self._wait_s())
         # Channels before sentinels: what a worker said last comes before its death.
         for source in sorted(ready, key=lambda s: isinstance(s, int)):
@@ -126,7 +127,7 @@ class Master:
 
     def _heard(self, child: Child) -> None:
         for message in child.messages():
-            HEARD[message["is"]](self, child, message)
+            self.HEARD[message["is"]](self, child, message)
 
     def _buried(self, child: Child) -> None:
         self._heard(child)
@@ -269,25 +270,25 @@ class Master:
         if self.poison.raised(child.serial, message["key"], message["traceback"]):
             self._parked(child.service, message["key"])
 
+    CARRY_OUT: ClassVar[dict[Any, Callable[..., None]]] = {
+        Start: _start,
+        Tell: _tell,
+        Kill: _kill,
+        Say: _say,
+        Dead: _dead,
+        Announce: _announce,
+        Reloaded: _reloaded,
+        Replaced: _replaced,
+        Finish: _finish,
+    }
 
-CARRY_OUT: dict[type, Callable[[Master, Any], None]] = {
-    Start: Master._start,
-    Tell: Master._tell,
-    Kill: Master._kill,
-    Say: Master._say,
-    Dead: Master._dead,
-    Announce: Master._announce,
-    Reloaded: Master._reloaded,
-    Replaced: Master._replaced,
-    Finish: Master._finish,
-}
-HEARD: dict[str, Callable[[Master, Child, Message], None]] = {
-    "ready": Master._ready,
-    "alive": Master._alive,
-    "failed": Master._failed,
-    "reloaded": Master._took_reload,
-    "stacks": Master._stacks,
-    "taken": Master._taken,
-    "done": Master._done,
-    "raised": Master._raised,
-}
+    HEARD: ClassVar[dict[Any, Callable[..., None]]] = {
+        "ready": _ready,
+        "alive": _alive,
+        "failed": _failed,
+        "reloaded": _took_reload,
+        "stacks": _stacks,
+        "taken": _taken,
+        "done": _done,
+        "raised": _raised,
+    }

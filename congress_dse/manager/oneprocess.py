@@ -3,7 +3,8 @@
 import contextlib
 import logging
 import socket
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from congress_dse.exceptions import ConfigError
 from congress_dse.manager import posix
@@ -61,7 +62,7 @@ class OneProcess:
             while self._wake_in.recv(4096):
                 continue
         while self._signals:
-            SIGNALLED[self._signals.pop(0)](self)
+            self.SIGNALLED[self._signals.pop(0)](self)
         going = [life.turn() for life in self._lives]
         if any(life.code for life in self._lives) and not self._stops:
             self._stop()
@@ -102,13 +103,12 @@ class OneProcess:
         with contextlib.suppress(OSError):
             self._wake_out.send(b".")
 
-
-SIGNALLED: dict[str, Any] = {
-    "stop": OneProcess._stop,
-    "stop-now": OneProcess._stop_now,
-    "reload": OneProcess._reload,
-    "late": OneProcess._late,
-}
+    SIGNALLED: ClassVar[dict[Any, Callable[..., None]]] = {
+        "stop": _stop,
+        "stop-now": _stop_now,
+        "reload": _reload,
+        "late": _late,
+    }
 
 
 def run_in_one_process(outfits: dict[str, Outfit], hooks: Hooks, title: str) -> Finish:

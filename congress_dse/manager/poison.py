@@ -43,7 +43,7 @@ class Poison:
     def raised(self, serial: int, key: str, stack: str) -> bool:
         """It raised in its worker, which lives; answer whether it is parked now."""
         work = self.in_hand.get(serial, {}).pop(key, None)
-        return bool(work) and self._count(work, stack)
+        return work is not None and self._count(work, stack)
 
     def died(self, serial: int, stack: str) -> list[Work]:
         """Its worker died; answer with what is parked now."""

@@ -36,7 +36,9 @@ def signals(
     `caught` may do no more than append to a deque. Only the main thread can have signals; from
     another one, and with the door shut, nothing is caught.
     """
-    numbers = {n: word for name, word in table.items() if (n := _number(name)) is not None}
+    numbers: dict[int, str] = {
+        n: word for name, word in table.items() if (n := _number(name)) is not None
+    }
     if not OPEN or threading.current_thread() is not threading.main_thread():
         yield
         return

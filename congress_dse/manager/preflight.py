@@ -1,4 +1,4 @@
-"""Before the first worker: does everything that is to cross to it pickle, and if not, what does not?"""
+"""Before the first worker: what is to cross to it must pickle, and what does not is named."""
 
 import functools
 import io
@@ -7,7 +7,7 @@ import socket
 import types
 from collections.abc import Iterator
 from multiprocessing import context, reduction
-from typing import Any
+from typing import Any, cast
 
 from congress_dse.exceptions import NotPlain
 
@@ -41,18 +41,15 @@ def _culprit(thing: Any, path: str, error: Exception, seen: set[int]) -> tuple[s
 
 def _inside(thing: Any, *, top: bool = False) -> Iterator[tuple[str, Any]]:
     if isinstance(thing, dict):
-        for key, value in thing.items():
-            yield (f".{key}" if top else f"[{key!r}]"), value
+        yield from (((f".{k}" if top else f"[{k!r}]"), v) for k, v in thing.items())
     elif isinstance(thing, list | tuple | set | frozenset):
-        for number, value in enumerate(thing):
-            yield f"[{number}]", value
+        yield from ((f"[{number}]", value) for number, value in enumerate(thing))
     elif isinstance(thing, functools.partial):
         yield from ((".func", thing.func), (".args", thing.args), (".keywords", thing.keywords))
     elif isinstance(thing, types.MethodType):
         yield ".__self__", thing.__self__
     elif not isinstance(thing, type | types.FunctionType | types.ModuleType):
-        for name, value in _attributes(thing):
-            yield f".{name}", value
+        yield from ((f".{name}", value) for name, value in _attributes(thing))
 
 
 def _attributes(thing: Any) -> Iterator[tuple[str, Any]]:
@@ -85,7 +82,7 @@ class _NoProcess:
 
 def _fault(thing: Any) -> Exception | None:
     before = context.get_spawning_popen()
-    context.set_spawning_popen(_NoProcess())
+    context.set_spawning_popen(cast("Any", _NoProcess()))
     try:
         _Trial(io.BytesIO(), pickle.HIGHEST_PROTOCOL).dump(thing)
     except RecursionError as error:

@@ -52,7 +52,6 @@ class ServiceManager:
         self._defaults = defaults
         self._outfits: dict[str, Outfit] = {}
         self._master: Master | None = None
-        self.hooks.add(on_reload=lambda: self.reload())
 
     def add(
         self,
@@ -74,9 +73,9 @@ class ServiceManager:
         if not callable(service):
             raise TypeError(f"service must be callable, not {service!r}")
         check_workers(workers)
-        shown = name or getattr(service, "name", None) or getattr(service, "__name__", "service")
+        shown: str = name or getattr(service, "name", "") or getattr(service, "__name__", "service")
         unique = self._unique(shown)
-        chosen = runtime or getattr(service, "runtime", "plain")
+        chosen: str = runtime or getattr(service, "runtime", "plain")
         if chosen not in RUNTIMES:
             raise ConfigError(f"{unique}: runtime {chosen!r} is none of {', '.join(RUNTIMES)}")
         fields = {**self._defaults_for(service), **spec, "name": unique, "workers": workers}
@@ -157,6 +156,7 @@ class ServiceManager:
             raise SystemExit(finish.code)
 
     def _run(self) -> Finish:
+        self.hooks.add(on_reload=self.reload)  # last: after what the application registered
         try:
             if not any(outfit.spec.workers for outfit in self._outfits.values()):
                 return run_in_one_process(self._outfits, self.hooks, self.title)
