@@ -19,7 +19,7 @@ from congress_dse.manager.roster import (
     Tell,
 )
 
-RECYCLE_REST = 4.0  # times the last start: recycling costs at most a fifth of one processor
+RECYCLE_REST = 9.0  # times the last start: recycling takes at most a tenth of the time
 TERMINATE_S = 1.0  # for a worker that is still starting
 SUSPECT_AT = 0.9  # of ``liveness_s``: stacks are asked for
 

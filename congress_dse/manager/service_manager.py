@@ -6,6 +6,7 @@ import multiprocessing
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ class ServiceManager:
         **defaults: Any,
     ) -> None:
         choose_spawn()
-        self.graceful_shutdown_timeout = graceful_shutdown_timeout
+        self._graceful_shutdown_timeout = graceful_shutdown_timeout
         self.listeners: dict[str, Listener] = {}
         self.hooks = Hooks()
         self.control_path = control
@@ -52,6 +53,20 @@ class ServiceManager:
         self._defaults = defaults
         self._outfits: dict[str, Outfit] = {}
         self._master: Master | None = None
+
+    @property
+    def graceful_shutdown_timeout(self) -> float:
+        """Seconds a worker may take to stop, unless its class says otherwise; 0: no limit."""
+        return self._graceful_shutdown_timeout
+
+    @graceful_shutdown_timeout.setter
+    def graceful_shutdown_timeout(self, seconds: float) -> None:
+        self._graceful_shutdown_timeout = seconds
+        for name, outfit in self._outfits.items():
+            if getattr(outfit.parts["service"], "graceful_shutdown_timeout", None) is None:
+                outfit.spec = replace(outfit.spec, stop_timeout_s=float(seconds))
+                if self._master is not None:
+                    self._master.fleet.crews[name].spec = outfit.spec
 
     def add(
         self,
@@ -136,8 +151,7 @@ class ServiceManager:
             return self._master.submit(request)
         if request["command"] == "resize":
             outfit = self._outfits[request["service"]]
-            fields = {**vars(outfit.spec), "workers": request["workers"]}
-            outfit.spec = Spec(**fields)
+            outfit.spec = replace(outfit.spec, workers=request["workers"])
         return None
 
     def shutdown(self) -> None:

@@ -224,7 +224,7 @@ def test_recycling_takes_one_at_a_time_and_rests_between():
     host.beat(requests=200)
     assert host.count("starting") == 0
     host.until_due()
-    assert host.now == pytest.approx(102.5)
+    assert host.now == pytest.approx(105.0)
     assert host.count("starting") == 1
 
 

@@ -17,7 +17,7 @@ DRAIN_S = 5.0
 
 
 class Web(Service):
-    """Green HTTP/1.1 with keep-alive; when it ends, each connection is told with its last answer."""
+    """Green HTTP/1.1 with keep-alive; at its end each connection is told with its last answer."""
 
     runtime = "green"
     announces_ready = True
