@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 from congress_dse.manager import posix
 from congress_dse.manager.blackbox import read
 from congress_dse.manager.children import Child, Nursery, last_words
+from congress_dse.manager.deaths import ending
 from congress_dse.manager.fleet import Fleet
 from congress_dse.manager.hooks import Hooks
 from congress_dse.manager.lines import Message
@@ -86,6 +87,10 @@ class Master:
         for decision in decisions:
             self.CARRY_OUT[type(decision)](self, decision)
 
+    def ear(self, serial: int) -> Child:
+        """The worker with this number."""
+        return self.children[serial]
+
     def tell_service(self, service: str, order: Message) -> None:
         """Give an order to every worker of `service`."""
         for child in self.children.values():
@@ -139,7 +144,7 @@ class Master:
         member = self.fleet.find(child.serial)
         if member and member.state == "stopping":
             self.poison.ended(child.serial)
-        stack = (member and member.failure) or note or f"exit code {code}"
+        stack = ending(member, code, note).cause if member else note
         for work in self.poison.died(child.serial, stack):
             self._parked(work.service, work.key)
         self.obey(self.fleet.died(child.serial, code, note, time.monotonic()))

@@ -4,37 +4,64 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from congress_dse.exceptions import NoSuchWorker
 from congress_dse.manager.deaths import one_line
+from congress_dse.manager.fleet import Fleet
+from congress_dse.manager.hooks import Hooks
 from congress_dse.manager.lines import Message
-
-if TYPE_CHECKING:
-    from congress_dse.manager.master import Master
+from congress_dse.manager.poison import Poison
+from congress_dse.manager.roster import Decision
 
 LOG = logging.getLogger(__name__)
 Answer = Future[Any]
 
 
-def _stop(master: "Master", request: Message, answer: Answer) -> None:
+class Listens(Protocol):
+    """A worker's ear."""
+
+    def tell(self, order: Message) -> None:
+        """Give an order."""
+
+
+class Host(Protocol):
+    """What an order needs of the master."""
+
+    fleet: Fleet
+    hooks: Hooks
+    poison: Poison
+    waiting: dict[str, list[Answer]]
+
+    def obey(self, decisions: list[Decision]) -> None:
+        """Carry out decisions."""
+
+    def ear(self, serial: int) -> Listens:
+        """The ear of one worker."""
+        ...
+
+    def tell_service(self, service: str, order: Message) -> None:
+        """Give an order to every worker of a service."""
+
+
+def _stop(master: Host, request: Message, answer: Answer) -> None:
     LOG.info("stop, by %s", request.get("from", "request"))
     master.obey(master.fleet.stop(time.monotonic()))
     answer.set_result({"state": "stopping"})
 
 
-def _stop_now(master: "Master", request: Message, answer: Answer) -> None:
+def _stop_now(master: Host, request: Message, answer: Answer) -> None:
     LOG.warning("stop at once, by %s", request.get("from", "request"))
     master.obey(master.fleet.stop_now(time.monotonic()))
     answer.set_result({"state": "stopping"})
 
 
-def _late(master: "Master", _request: Message, answer: Answer) -> None:
+def _late(master: Host, _request: Message, answer: Answer) -> None:
     master.obey(master.fleet.late(time.monotonic()))
     answer.set_result({})
 
 
-def _reload(master: "Master", request: Message, answer: Answer) -> None:
+def _reload(master: Host, request: Message, answer: Answer) -> None:
     LOG.info("reload, by %s", request.get("from", "request"))
     _answer_later(master, "reload", request, answer)
     try:
@@ -47,7 +74,7 @@ def _reload(master: "Master", request: Message, answer: Answer) -> None:
         master.obey(master.fleet.reload(time.monotonic()))
 
 
-def _resize(master: "Master", request: Message, answer: Answer) -> None:
+def _resize(master: Host, request: Message, answer: Answer) -> None:
     workers = request["workers"]
     if not isinstance(workers, int) or workers < 0:
         raise ValueError(f"workers must be a whole number from 0, not {workers!r}")
@@ -55,7 +82,7 @@ def _resize(master: "Master", request: Message, answer: Answer) -> None:
     answer.set_result({"service": request["service"], "workers": workers})
 
 
-def _restart(master: "Master", request: Message, answer: Answer) -> None:
+def _restart(master: Host, request: Message, answer: Answer) -> None:
     service, slot = _named(request["name"], master)
     if slot is not None:
         _answer_later(master, f"restart {service}.{slot}", request, answer)
@@ -64,7 +91,7 @@ def _restart(master: "Master", request: Message, answer: Answer) -> None:
     master.obey(master.fleet.restart(service, slot, time.monotonic()))
 
 
-def _drain(master: "Master", request: Message, answer: Answer) -> None:
+def _drain(master: Host, request: Message, answer: Answer) -> None:
     service, slot = _named(request["name"], master)
     if slot is None:
         raise NoSuchWorker(f"{service} is a service; name one worker, such as {service}.0")
@@ -72,7 +99,7 @@ def _drain(master: "Master", request: Message, answer: Answer) -> None:
     answer.set_result({"name": request["name"]})
 
 
-def _level(master: "Master", request: Message, answer: Answer) -> None:
+def _level(master: Host, request: Message, answer: Answer) -> None:
     level = str(request["level"]).upper()
     logging.getLogger().setLevel(level)
     for service in master.fleet.crews:
@@ -80,42 +107,42 @@ def _level(master: "Master", request: Message, answer: Answer) -> None:
     answer.set_result({"level": level})
 
 
-def _replay(master: "Master", request: Message, answer: Answer) -> None:
+def _replay(master: Host, request: Message, answer: Answer) -> None:
     service, key = request["service"], request["key"]
     ready = [m for m in master.fleet.crew(service).members.values() if m.state == "ready"]
     if not ready:
         raise NoSuchWorker(f"{service}: no worker is ready to take {key}")
     work = master.poison.replay(service, key)
     master.tell_service(service, {"order": "parked", "keys": master.poison.keys(service)})
-    master.children[ready[0].serial].tell({"order": "replay", "key": key, "payload": work.payload})
+    master.ear(ready[0].serial).tell({"order": "replay", "key": key, "payload": work.payload})
     answer.set_result({"key": key, "worker": ready[0].name})
 
 
-def _stacks(master: "Master", request: Message, answer: Answer) -> None:
+def _stacks(master: Host, request: Message, answer: Answer) -> None:
     service, slot = _named(request["name"], master)
     found = [m for m in master.fleet.members() if m.service == service and m.slot == slot]
     if not found:
         raise NoSuchWorker(f"{request['name']} is not running")
     ticket = f"stacks {found[-1].serial} {id(answer)}"
     master.waiting.setdefault(ticket, []).append(answer)
-    master.children[found[-1].serial].tell({"order": "stacks", "id": ticket})
+    master.ear(found[-1].serial).tell({"order": "stacks", "id": ticket})
 
 
-def _named(name: str, master: "Master") -> tuple[str, int | None]:
+def _named(name: str, master: Host) -> tuple[str, int | None]:
     service, dot, slot = name.rpartition(".")
     if name in master.fleet.crews or not dot or not slot.isdigit():
         return name, None
     return service, int(slot)
 
 
-def _answer_later(master: "Master", about: str, request: Message, answer: Answer) -> None:
+def _answer_later(master: Host, about: str, request: Message, answer: Answer) -> None:
     if request.get("wait"):
         master.waiting.setdefault(about, []).append(answer)
     else:
         answer.set_result({"cause": ""})
 
 
-ORDERS: dict[str, Callable[["Master", Message, Answer], None]] = {
+ORDERS: dict[str, Callable[[Host, Message, Answer], None]] = {
     "stop": _stop,
     "stop-now": _stop_now,
     "late": _late,

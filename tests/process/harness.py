@@ -37,7 +37,7 @@ class App:
     def __init__(self, script, *args, control, env=None, cwd=None):
         self.control = str(control)
         path = script if os.path.isabs(str(script)) else HERE / "apps" / script
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         environment["APP_CONTROL"] = self.control
         environment.update(env or {})
         self.process = subprocess.Popen(
