@@ -4,11 +4,40 @@ The rest (the service's class, its arguments, the hooks) is pickled a second tim
 so that the child opens it only after its runtime has patched what it patches.
 """
 
+import os
 import pickle
 from dataclasses import dataclass
-from multiprocessing.reduction import ForkingPickler
+from multiprocessing import reduction
 from socket import socket
 from typing import Any
+
+
+class Handed:
+    """A socket on its way to the process being spawned.
+
+    By plain numbers, since a program that eventlet has patched has socket's enumerations twice.
+    """
+
+    def __init__(self, sock: socket) -> None:
+        self._sock: Any = sock
+
+    def __getstate__(self) -> Any:
+        sock = self._sock
+        if os.name != "posix":
+            return sock
+        kind = (int(sock.family), int(sock.type), sock.proto)
+        return (reduction.DupFd(sock.fileno()), *kind)
+
+    def __setstate__(self, state: Any) -> None:
+        if isinstance(state, tuple):
+            handle, family, kind, proto = state
+            state = socket(family, kind, proto, fileno=handle.detach())
+        self._sock = state
+
+    def take(self) -> socket:
+        """The socket."""
+        sock: socket = self._sock
+        return sock
 
 
 class Sealed:
@@ -19,7 +48,7 @@ class Sealed:
         self._data = b""
 
     def __getstate__(self) -> bytes:
-        return bytes(ForkingPickler.dumps(self._parts))
+        return bytes(reduction.ForkingPickler.dumps(self._parts))
 
     def __setstate__(self, data: bytes) -> None:
         self._parts, self._data = None, data
@@ -42,7 +71,7 @@ class Charter:
     generation: int
     title: str
     runtime: str
-    channel: socket
+    channel: Handed
     beat_s: float
     liveness_s: float
     box_path: str

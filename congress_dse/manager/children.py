@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from congress_dse.manager import blackbox, worker
-from congress_dse.manager.charter import Charter, Sealed
+from congress_dse.manager.charter import Charter, Handed, Sealed
 from congress_dse.manager.lines import Lines, Message, encode
 from congress_dse.manager.roster import Spec, Start
 
@@ -119,7 +119,7 @@ class Nursery:
                 generation=start.generation,
                 title=f"{self.title}: {outfit.title} worker({start.slot})",
                 runtime=outfit.runtime,
-                channel=channel,
+                channel=Handed(channel),
                 beat_s=beat_s(outfit.spec),
                 liveness_s=outfit.spec.liveness_s,
                 box_path=os.path.join(self._boxes, str(start.serial)),

@@ -7,6 +7,7 @@ from typing import Any
 
 from congress_dse.exceptions import ConfigError
 from congress_dse.manager import posix
+from congress_dse.manager.charter import Handed
 
 BACKLOG = 1024
 FIRST_INHERITED_FD = 3  # sd_listen_fds(3)
@@ -17,14 +18,15 @@ class Way:
     """How a worker comes to a listening socket: it is handed one, or binds its own."""
 
     address: Any
-    handed: socket.socket | None = None
+    handed: Handed | None = None
     backlog: int = BACKLOG
 
     def open(self) -> socket.socket:
         """The socket, in the worker."""
         if self.handed is not None:
-            self.handed.set_inheritable(False)
-            return self.handed
+            sock = self.handed.take()
+            sock.set_inheritable(False)
+            return sock
         sock = _bound(self.address, reuse_port=True)
         sock.listen(self.backlog)
         return sock
@@ -77,7 +79,7 @@ def bind(
     except (OSError, ValueError) as error:
         raise ConfigError(f"listener {name}: cannot bind {address}: {error}") from error
     own = reuse_port and scheme == "tcp"
-    return Listener(name, sock, Way(sock.getsockname(), None if own else sock, backlog))
+    return Listener(name, sock, Way(sock.getsockname(), None if own else Handed(sock), backlog))
 
 
 def inherited() -> dict[str, Listener]:

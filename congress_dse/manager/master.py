@@ -156,8 +156,10 @@ class Master:
     def _requested(self, request: Message, future: "Future[Any]") -> None:
         try:
             ORDERS[request["command"]](self, request, future)
-        except Exception as error:  # noqa: BLE001 (it is the asker's, who gets it whole)
-            future.set_exception(error)
+        except Exception as error:
+            LOG.debug("%s refused", request["command"], exc_info=True)
+            if not future.done():
+                future.set_exception(error)
 
     def _signalled(self, word: str) -> None:
         # A deque is the one thing a handler may touch; the wake-up socket is written by C.

@@ -84,7 +84,8 @@ def _resize(master: Host, request: Message, answer: Answer) -> None:
 
 def _restart(master: Host, request: Message, answer: Answer) -> None:
     service, slot = _named(request["name"], master)
-    if slot is not None:
+    crew = master.fleet.crew(service, slot)
+    if slot is not None and crew.spec.overlap and crew.inside(slot, "ready"):
         _answer_later(master, f"restart {service}.{slot}", request, answer)
     else:
         answer.set_result({"cause": ""})

@@ -4,7 +4,6 @@ import contextlib
 import logging
 import multiprocessing
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -237,6 +236,5 @@ def choose_spawn() -> None:
     Queues and locks belong to a start method, and those that an application makes for its workers
     must be the kind that crosses to a spawned one.
     """
-    main_thread = threading.current_thread() is threading.main_thread()
-    if main_thread and multiprocessing.get_start_method(allow_none=True) is None:
+    if multiprocessing.get_start_method(allow_none=True) is None:
         multiprocessing.set_start_method("spawn")

@@ -47,7 +47,7 @@ class Worker:
 
     def __init__(self, charter: Charter) -> None:
         self._charter = charter
-        self._link = Link(charter.channel)
+        self._link = Link(charter.channel.take())
         self._box = BlackBox(charter.box_path, charter.liveness_s)
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)

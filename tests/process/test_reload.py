@@ -108,7 +108,7 @@ def test_recycling_is_staggered_and_drops_nothing(web):
     for limit in (0, 200):
         app = web("max_requests", limit, workers=4)
         pids = {w["pid"] for w in app.ready(4)}
-        with Load(app.port) as load, Watch(app) as watch:
+        with Load(app.port, pause_s=0.004) as load, Watch(app) as watch:
             load.over.wait(seconds)
         rates[limit] = load.total / load.seconds
         assert load.failures == []
@@ -118,7 +118,7 @@ def test_recycling_is_staggered_and_drops_nothing(web):
         assert app.stop()[0] == 0
     share = rates[200] / rates[0]
     print(f"requests/s {rates[0]:.0f} without, {rates[200]:.0f} with recycling: {share:.0%}")
-    assert share >= (0.9 if FULL else 0.75), "shared machines are noisy; the full count is strict"
+    assert share >= (0.9 if FULL else 0.8)
 
 
 def test_resizing_by_reload_and_by_command(web, capsys):
