@@ -1,5 +1,7 @@
 """Work that ends its workers: the process half of scenario 15 of the acceptance list."""
 
+import os
+import signal
 import time
 
 import pytest
@@ -42,9 +44,12 @@ def test_work_that_is_done_is_not_held_against_anybody(start, tmp_path):
     jobs = tmp_path / "jobs"
     jobs.mkdir()
     app = start("poison.py", jobs)
-    app.ready(2)
-    for n in range(20):
-        (jobs / f"{n}.0").write_text("ok")
-    app.line("19.0 done")
+    for n in range(1, 5):
+        app.ready(2)
+        (jobs / "same.0").write_text("ok")
+        app.line("same.0 done", count=n)
+        (victim,) = [w["pid"] for w in app.workers() if w["name"] == "Taker.0"]
+        os.kill(victim, signal.SIGKILL)
+        app.replaced(victim, count=2)
     assert app.ask("parked") == []
     assert app.stop()[0] == 0
