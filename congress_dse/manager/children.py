@@ -42,6 +42,7 @@ class Child:
         self._channel, theirs = socket.socketpair()
         self._channel.setblocking(False)
         self._lines = Lines()
+        self._unsent = b""
         self.open = True
         with theirs:
             made = charter(theirs)
@@ -61,13 +62,12 @@ class Child:
 
     def tell(self, order: Message) -> None:
         """Give an order; one that reads nothing any more is left to its deadline."""
-        try:
-            self._channel.send(encode(order))
-        except OSError as error:
-            LOG.debug("pid %s: order %s not taken: %s", self.process.pid, order["order"], error)
+        self._unsent += encode(order)
+        self._flush()
 
     def messages(self) -> list[Message]:
         """Everything it said since; afterwards ``open`` is false if it will say no more."""
+        self._flush()
         found: list[Message] = []
         while self.open:
             try:
@@ -79,6 +79,16 @@ class Child:
             self.open = bool(data)
             found += self._parse(data)
         return found
+
+    def _flush(self) -> None:
+        # What does not fit goes when the worker is next heard: it never holds up the master.
+        try:
+            while self._unsent:
+                self._unsent = self._unsent[self._channel.send(self._unsent) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._unsent = b""
 
     def reap(self) -> int | None:
         """The exit code of a process whose sentinel has fired; everything of it is closed."""

@@ -75,6 +75,16 @@ class Crew:
             if not (why.startswith("recycle") and now < self.rest_until):
                 self._exchange(slot, why, now, grace_s)
 
+    def reload(self) -> set[int]:
+        """Begin a reload; the numbers of those who will answer that they took it in place."""
+        if self.spec.reload == "restart":
+            self.generation += 1
+            self.queue.update(dict.fromkeys(range(self.workers), "reload"))
+            return set()
+        heed = [m for m in self.members.values() if m.state in {"starting", "ready"}]
+        self._out += [Tell(member.serial, {"order": "reload"}) for member in heed]
+        return {member.serial for member in heed if member.state == "ready"}
+
     def stop(self, member: Member, now: float) -> None:
         """Stop `member` gracefully; a starting one has no ear yet and nothing in hand."""
         if member.state == "starting":

@@ -30,7 +30,6 @@ from congress_dse.manager.roster import (
     Replaced,
     Say,
     Spec,
-    Tell,
 )
 from congress_dse.supervision import Supervisor, Verdict
 
@@ -93,12 +92,16 @@ class Fleet(Muster):
             return self._drain()
         self._out.append(Announce("reloading"))
         for crew in self.crews.values():
-            self._reload_crew(crew)
+            self.reloading.in_place |= crew.reload()
         return self._settle(now)
 
     def refuse(self, cause: str, now: float) -> list[Decision]:
         """Note that a new configuration was found bad before anything was touched."""
-        self._end_reload(cause, now)
+        if self.reloading.running:  # of an earlier one, which was good and goes on
+            self._say(logging.ERROR, f"reload refused: {cause}")
+            self._out.append(Reloaded(cause))
+        else:
+            self._end_reload(cause, now)
         return self._settle(now)
 
     def stop(
@@ -234,18 +237,6 @@ class Fleet(Muster):
         ):
             self._all_ready = True
             self._out.append(Announce("ready"))
-
-    def _reload_crew(self, crew: Crew) -> None:
-        if crew.spec.reload == "reload":
-            for member in crew.members.values():
-                if member.state in {"starting", "ready"}:
-                    self._out.append(Tell(member.serial, {"order": "reload"}))
-                if member.state == "ready":
-                    self.reloading.in_place.add(member.serial)
-            return
-        crew.generation += 1
-        for slot in range(crew.workers):
-            crew.queue[slot] = "reload"
 
     def _reload_progress(self, now: float) -> None:
         rolled = (c for c in self.crews.values() if c.spec.reload == "restart")

@@ -7,7 +7,6 @@ that signal handlers and other threads use to wake it. Handlers only queue.
 import contextlib
 import logging
 import socket
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -61,7 +60,6 @@ class Master:
         self._wake_out.setblocking(False)
         self._requests: deque[tuple[Message, Future[Any]]] = deque()
         self._watchdog_at = 0.0 if self.notify.watchdog_s else None
-        self._thread: int | None = None
 
     def submit(self, request: Message) -> "Future[Any]":
         """Queue a request from any thread, and wake the master; the future has the answer."""
@@ -72,7 +70,6 @@ class Master:
 
     def run(self) -> Finish:
         """Supervise until all is over; every worker is gone when this returns or raises."""
-        self._thread = threading.get_ident()
         with posix.signals(posix.MASTER_SIGNALS, self._signalled, self._wake_out):
             try:
                 self.obey(self.fleet.begin(time.monotonic()))

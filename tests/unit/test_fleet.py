@@ -194,6 +194,17 @@ def test_a_reload_during_a_reload_is_done_after_it():
     assert max(m.generation for m in host.fleet.members()) == 3
 
 
+def test_a_bad_configuration_in_the_middle_of_a_reload_does_not_end_it():
+    host = Simulated(Spec("a", workers=2))
+    host.ready()
+    host.take(host.fleet.reload(host.now))
+    host.take(host.fleet.refuse("bad file", host.now))
+    host.ready()
+    host.ready()
+    assert [r.cause for r in host.of(Reloaded)] == ["bad file", ""]
+    assert {m.generation for m in host.fleet.members() if m.state == "ready"} == {2}
+
+
 def test_a_reload_in_place_is_done_when_all_have_answered():
     host = Simulated(Spec("a", workers=2, reload="reload"))
     host.ready()
