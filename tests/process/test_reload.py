@@ -93,6 +93,8 @@ def test_a_bad_reload_leaves_the_old_generation_and_says_why(web, capsys, fault)
     assert cause in capsys.readouterr().err
     assert cause in app.ask("status")["reload"]["cause"]
     assert {w["pid"] for w in app.ready(2)} == old
+    tried = any("successor not taken" in line for line in app.lines)
+    assert tried == (fault != "file"), "a bad file is refused before anything starts"
     with Load(app.port, clients=2) as load:
         wait_for(lambda: load.total > 20)
     assert load.failures == []

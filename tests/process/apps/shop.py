@@ -19,6 +19,7 @@ class Till(Service):
 
     def run(self):
         print(f"till {self.worker_id} runs as {os.getpid()}", flush=True)
+        print("till inherited", os.environ.get("NOTIFY_SOCKET"), flush=True)
 
     def terminate(self):
         print(f"till {self.worker_id} ends as {os.getpid()}", flush=True)
