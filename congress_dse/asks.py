@@ -8,8 +8,9 @@ be answered and is refused at once.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from congress_dse import exceptions, runtime
+from congress_dse import exceptions
 from congress_dse.d6message import d6msg
+from congress_dse.runtime import chosen as runtime
 
 Route = Callable[[d6msg], None]
 

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from congress_dse import config, exceptions, runtime
+from congress_dse import config, exceptions
 from congress_dse.d6cage import d6Cage
+from congress_dse.runtime import chosen as runtime
 from congress_dse.watch import Printer, Watch
 
 LOG = logging.getLogger("congress_dse")

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from congress_dse import deepsix, exceptions, modules, runtime
+from congress_dse import deepsix, exceptions, modules
 from congress_dse.amqprouter import routeTable
 from congress_dse.asks import Asks
 from congress_dse.d6message import d6msg
 from congress_dse.deadletters import DeadLetter, DeadLetters
 from congress_dse.exceptions import DataServiceError
+from congress_dse.runtime import chosen as runtime
 from congress_dse.supervision import Policy, Strategy
 from congress_dse.upkeep import Plan, Upkeep
 from congress_dse.waitingroom import WaitingRoom

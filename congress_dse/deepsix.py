@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from congress_dse import exceptions, runtime
+from congress_dse import exceptions
 from congress_dse.d6message import d6msg
 from congress_dse.publishing import publishing
+from congress_dse.runtime import chosen as runtime
 from congress_dse.runtime.mailbox import CAPACITY, Policy
 from congress_dse.subscribing import subscribing
 

@@ -4,9 +4,10 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from congress_dse import exceptions, runtime
+from congress_dse import exceptions
 from congress_dse.d6message import d6msg
 from congress_dse.dataobj import dataObject
+from congress_dse.runtime import chosen as runtime
 
 LOG = logging.getLogger("congress_dse.deepsix")
 

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from congress_dse import deepsix, exceptions, runtime
+from congress_dse import deepsix, exceptions
 from congress_dse.d6message import d6msg
+from congress_dse.runtime import chosen as runtime
 from congress_dse.supervision import Policy, Strategy, Supervisor, Verdict
 
 LOG = logging.getLogger(__name__)

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple
 
-from congress_dse import deepsix, exceptions, runtime
+from congress_dse import deepsix, exceptions
 from congress_dse.d6message import d6msg
 from congress_dse.dataobj import dataObject
 from congress_dse.datasources import options, translators
 from congress_dse.datasources.translators import Translators
+from congress_dse.runtime import chosen as runtime
 
 LOG = logging.getLogger(__name__)
 STALE = "_stale"  # a table of every source: (table, cause, since) of those that are not up to date
