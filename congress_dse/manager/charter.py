@@ -79,4 +79,5 @@ class Charter:
     log_format: str
     sealed: Sealed
     parked: tuple[str, ...] = ()
+    slots: tuple[int, ...] = (0,)
     measure_memory: bool = False

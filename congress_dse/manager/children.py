@@ -116,7 +116,7 @@ class Nursery:
         self.title = title
         self._boxes = tempfile.mkdtemp(prefix="congress-dse-")
 
-    def start(self, start: Start, parked: list[str]) -> Child:
+    def start(self, start: Start, parked: list[str], slots: list[int]) -> Child:
         """Spawn the worker that the fleet decided on."""
         outfit = self.outfits[start.service]
         root = logging.getLogger()
@@ -137,6 +137,7 @@ class Nursery:
                 log_format=log_format(root),
                 sealed=Sealed(outfit.parts),
                 parked=tuple(parked),
+                slots=tuple(slots),
                 measure_memory=bool(outfit.spec.max_rss_b),
             )
 
