@@ -61,7 +61,7 @@ class Engine:
             LOG.warning("killed, being late: %s", ", ".join(killed))
 
     def _apply(self, every: Iterable[Source]) -> None:
-        wanted = {s.name: s for s in every if owner(s, self._slots) == self._slot}
+        wanted = {s.name: s for s in every if self._slots and owner(s, self._slots) == self._slot}
         for name in [n for n, source in self._running.items() if wanted.get(n) != source]:
             del self._running[name]
             if self.cage.service_object(name) is not None:
@@ -72,7 +72,7 @@ class Engine:
         LOG.info("serving %s", ", ".join(self._running) or "no source")
 
     def _create(self, source: Source) -> None:
-        """Create one source; one that cannot be had ends nothing, and the next reload tries again."""
+        """Create one source; one that cannot be had ends nothing; the next reload tries again."""
         try:
             self.cage.createservice(source.name, factory=source.driver, args=source.args)
         except DataServiceError:

@@ -56,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
     watch = {"tables": tables, "colour": _colour(args.colour, sys.stdout), "json": args.json}
     # One owner at a time: a replacement starts when the worker that had the sources is gone.
     engine = manager.add(EngineWorker, own.workers, args=(files, watch), overlap=False)
-    manager.register_hooks(on_reload=lambda: _reload(manager, engine, files))
+    workers = [own.workers]
+    manager.register_hooks(on_reload=lambda: _reload(manager, engine, files, workers))
     LOG.info("serving; pid %d", os.getpid())
     manager.run()
     LOG.info("stopped")
@@ -77,12 +78,17 @@ def check(files: list[str], watch: list[str] = ()) -> None:  # type: ignore[assi
         raise exceptions.ConfigError("\n".join(lines))
 
 
-def _reload(manager: ServiceManager, engine: str, files: list[str]) -> None:
-    """Take a new configuration, or refuse it: what is raised here leaves the old one serving."""
+def _reload(manager: ServiceManager, engine: str, files: list[str], workers: list[int]) -> None:
+    """Take a new configuration, or refuse it: what is raised here leaves the old one serving.
+
+    A number of workers that an operator set stands until the configuration's own changes.
+    """
     conf = config.read(files)
     check(files)
     logging.getLogger().setLevel(logging.DEBUG if conf.debug else logging.INFO)
-    manager.reconfigure(engine, conf[processes.GROUP].workers)
+    if conf[processes.GROUP].workers != workers[0]:
+        workers[0] = conf[processes.GROUP].workers
+        manager.reconfigure(engine, workers[0])
 
 
 def _limits(own: Any) -> dict[str, Any]:
