@@ -230,9 +230,11 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
     def tick(self, now: float) -> None:
         """Make the calls that are due at `now`."""
         if self._timers is not None:
-            for call, args in self._timers.pop(now):
-                call(*args)
-            self._arm()
+            try:
+                for call, args in self._timers.pop(now):
+                    call(*args)
+            finally:
+                self._arm()
 
     def spawn(self, call: Callable[..., Any], *args: Any) -> Any:
         """Run `call(*args)` in a greenthread of its own; it ends with this actor at the latest."""
@@ -393,7 +395,7 @@ def call_later(delay_s: float, call: Callable[..., Any], *args: Any) -> Any:
 
 def wait_dead(actor: Actor, timeout_s: float) -> bool:
     """Wait until the greenthread of `actor` has ended; return whether it did in time."""
-    if actor.dead or not actor.begun:
+    if actor.dead:
         return True
     waiter = Waiter()
     actor.link(lambda _: waiter.send())
