@@ -149,7 +149,9 @@ class DataSourceDriver(deepsix.deepSix):
         """Read one table inside this: its failure makes it stale, and no other."""
         try:
             yield
-        except Exception as error:
+        except exceptions.PollTimeout:
+            raise  # the time of the whole poll is over
+        except runtime.Failure as error:
             self.mark_stale(table, error)
         else:
             self.mark_fresh(table)
@@ -253,7 +255,7 @@ class PollingDataSourceDriver(DataSourceDriver):
         try:
             with runtime.deadline(self.poll_deadline, late):
                 self.update_from_datasource()
-        except Exception as error:
+        except runtime.Failure as error:
             self.state = self.prior_state
             return error
         return None

@@ -6,6 +6,7 @@ The rest of the engine reaches it by these names alone, so a further runtime is 
 from congress_dse.runtime.green import (
     NAME,
     Actor,
+    Failure,
     Killed,
     Signals,
     Waiter,
@@ -24,6 +25,7 @@ from congress_dse.runtime.mailbox import Mailbox, MailboxStatistics
 __all__ = [
     "NAME",
     "Actor",
+    "Failure",
     "Killed",
     "Mailbox",
     "MailboxStatistics",

@@ -39,6 +39,9 @@ NAME = "green"
 BATCH = 256  # turns between two looks at sockets and timers; keeps timers within 0.3 ms
 
 Killed = GreenletExit
+# What the code of a service may raise and live on: its own time limits are no Exception, and an
+# exit of one service is not that of the process.
+Failure = (Exception, eventlet.Timeout, SystemExit)
 
 _NOT_ITS_OWN = (str(Path(eventlet.__file__).parent), str(Path(__file__).parent.parent))
 
@@ -86,6 +89,12 @@ class _RunQueue:
         if self._alarm is None or timer.at < self._alarm.at:
             self._arm(timer.at)
         return timer
+
+    def rest(self) -> None:
+        """Set no alarm when nobody waits with a deadline any more."""
+        if self._alarm is not None and self._timers.due() is None:
+            self._alarm.cancel()
+            self._alarm = None
 
     def _arm(self, at: float) -> None:
         if self._alarm is not None:
@@ -192,7 +201,7 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
         """What a message does to the service."""
         raise NotImplementedError
 
-    def failed(self, msg: d6msg, error: Exception) -> bool:
+    def failed(self, msg: d6msg, error: BaseException) -> bool:
         """What the failure of a message does: return whether the service goes on."""
         raise NotImplementedError
 
@@ -263,6 +272,7 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
         for thread in list(self._owned):
             if thread is not current:
                 thread.kill()
+        self._ready.rest()
 
     def top_frame(self) -> str:
         """Where the actor is at this moment, as ``file:line in function``."""
@@ -299,10 +309,11 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
                 self._loop_mailbox(self.inbox)
             else:
                 self._loop_queue(self.inbox)
-        except (Exception, GreenletExit) as cause:
+        except (*Failure, GreenletExit) as cause:
             # Returning, not raising, lets the greenthread be collected and the hub be quiet.
             self.cause = cause
         self.running = False
+        self.release()
 
     def wait(self) -> Any:
         """Wait for the end; raises what the service died of, GreenletExit when it was killed."""
@@ -337,7 +348,7 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
         self.mailbox_s += waited_s
         try:
             self.receive(msg)
-        except Exception as error:
+        except Failure as error:
             self.failures += 1
             if not self.failed(msg, error):
                 raise
