@@ -1,4 +1,4 @@
-"""Fixtures of every test: a bus of its own that leaves nothing behind, and waiting for a condition."""
+"""Fixtures of every test: a bus that leaves nothing behind, and waiting for a condition."""
 
 import gc
 import itertools

@@ -3,7 +3,6 @@
 import inspect
 
 import pytest
-
 from eventlet.greenthread import GreenThread
 
 from congress_dse import amqprouter, d6cage, d6message, dataobj, deepsix
