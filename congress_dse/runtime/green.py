@@ -219,6 +219,8 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
     def resume(self) -> None:
         """Give the actor its turn; called by the run queue alone, in the hub's greenlet."""
         if not self.begun:
+            if self.dead:
+                return
             self.begun = True
             self.switch(self._loop, (), {})
         elif self._parked:
