@@ -83,7 +83,7 @@ def test_a_module_file_that_does_not_exist_is_an_error(host):
 
 
 def test_a_module_that_is_not_loaded_is_an_error(host):
-    with pytest.raises(d6cage.DataServiceError, match="never.loaded"):
+    with pytest.raises(d6cage.DataServiceError, match=r"never\.loaded"):
         host.createservice("s", moduleName="never.loaded")
     assert list(host.services) == [host.name]
 
