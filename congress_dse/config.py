@@ -58,8 +58,14 @@ def read(files: Iterable[str]) -> cfg.ConfigOpts:
     for name in names:
         if not Path(name).is_file():
             raise exceptions.ConfigError(f"{name}: no such file")
+        try:
+            Path(name).read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise exceptions.ConfigError(f"{name}: cannot be read: {_one_line(error)}") from error
     try:
         conf([], project="congress-dse", default_config_files=names, default_config_dirs=[])
+        for option in DEFAULT_OPTIONS:
+            _ = conf[option.dest]  # oslo.config looks at a value when it is first asked for it
     except (cfg.Error, OSError) as error:
         raise exceptions.ConfigError(_one_line(error)) from error
     return conf
