@@ -163,6 +163,15 @@ def test_a_restart_leaves_no_stale_rows_whichever_way_the_clock_went(table, foll
     assert (state.added, state.removed) == ({(3,)}, {(1,), (2,)})
 
 
+def test_a_repeated_snapshot_does_not_hide_that_an_update_is_missing(table, follower):
+    first = table.get()
+    follower.receive("p", first)
+    table.update({(1,)})  # lost
+    follower.receive("p", table.update({(2,)}))
+    follower.receive("p", first)
+    assert follower.behind("p")
+
+
 def test_an_answer_to_an_earlier_question_does_not_bring_a_dead_life_back(table, follower):
     old = table.get()
     old.answers = follower.resync("p")
