@@ -52,7 +52,7 @@ class Asks:
         msg.deadline = runtime.now() + timeout_s
         try:
             route(msg)
-            in_time = waiter.wait(timeout_s)
+            in_time = waiter.wait(max(0.0, msg.deadline - runtime.now()))
         finally:
             self._open.pop(msg.correlationId, None)
             if asker is not None:

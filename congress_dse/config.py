@@ -46,6 +46,10 @@ def read(files: Iterable[str]) -> cfg.ConfigOpts:
     for name in names:
         if not Path(name).is_file():
             raise exceptions.ConfigError(f"{name}: no such file")
+        try:
+            Path(name).read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise exceptions.ConfigError(f"{name}: cannot be read: {one_line(error)}") from error
     conf = cfg.ConfigOpts()
     for group, opts in GROUPS.items():
         conf.register_opts(opts, group=None if group == "DEFAULT" else group)

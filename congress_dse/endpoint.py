@@ -47,7 +47,7 @@ class endpoint(runtime.Actor):
         if bury is not None:
             bury(msg, reason, self.name)
 
-    def _refuse(self, msg: d6msg, error: Exception) -> None:
+    def _refuse(self, msg: d6msg, error: BaseException) -> None:
         """Tell whoever waits for the answer to `msg` that there will be none, and why."""
         if msg.deadline is not None:
             failure = exceptions.RequestFailed(f"{self.name}: {type(error).__name__}: {error}")

@@ -57,10 +57,6 @@ class PollTimeout(SourceError):
     """A poll that outlived its deadline and was ended."""
 
 
-class RuntimeChosen(EngineError, RuntimeError):
-    """The process's runtime was chosen before, and is chosen once."""
-
-
 class InvalidTranslator(EngineError, ValueError):
     """A translator that cannot translate: one line for each fault, with its path inside it."""
 

@@ -124,7 +124,7 @@ class PollingDataSourceDriver(DataSourceDriver):
         try:
             with runtime.deadline(self.poll_deadline, late):
                 self.update_from_datasource()
-        except Exception as error:
+        except runtime.Failure as error:
             self.state = self.prior_state
             return error
         if self._outcomes and None not in self._outcomes:
