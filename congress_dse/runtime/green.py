@@ -14,6 +14,7 @@ import traceback
 import warnings
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
@@ -39,6 +40,8 @@ NAME = "green"
 BATCH = 256  # turns between two looks at sockets and timers; keeps timers within 0.3 ms
 
 Killed = GreenletExit
+
+now = monotonic  # the clock of all deadlines
 
 _NOT_ITS_OWN = (str(Path(eventlet.__file__).parent), str(Path(__file__).parent.parent))
 
@@ -103,10 +106,11 @@ class _RunQueue:
 
 
 def _run_queue(hub: Any) -> _RunQueue:
-    found = hub.__dict__.get("congress_dse_run_queue")
-    if found is None:
-        found = hub.congress_dse_run_queue = _RunQueue(hub)
-    return found  # type: ignore[no-any-return]
+    try:
+        return hub.congress_dse_run_queue  # type: ignore[no-any-return]
+    except AttributeError:
+        made = hub.congress_dse_run_queue = _RunQueue(hub)
+        return made
 
 
 class Waiter:
@@ -200,7 +204,7 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
         """Start; called once, when the constructors of all subclasses have returned."""
         inbox = self.inbox
         if isinstance(inbox, Mailbox):
-            inbox.wake = self.rouse
+            inbox.wake = partial(self._ready.add, self)
             inbox.idle = not len(inbox)
             if not inbox.idle:
                 self.rouse()
@@ -318,7 +322,7 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
                 continue
             self._parked = True
             try:
-                hub.switch()
+                hub.greenlet.switch()  # it is alive: it gave the actor this turn
             finally:
                 self._parked = False
 
@@ -353,11 +357,6 @@ def _readable(stack: traceback.StackSummary) -> str:
     own = [f for f in stack if not f.filename.startswith(_NOT_ITS_OWN)]
     last = (own or stack)[-1]
     return f"{last.filename}:{last.lineno} in {last.name}"
-
-
-def now() -> float:
-    """Seconds of the monotonic clock."""
-    return monotonic()
 
 
 def sleep(seconds: float = 0) -> None:
