@@ -7,6 +7,7 @@ from congress_dse.dataobj import dataObject, pubData
 from congress_dse.endpoint import endpoint
 
 RESERVED = frozenset({"routeKeys", "pubdata", "subdata"})
+INSIDE = frozenset({"pubdata", "subdata"})  # asked for, they tell what the service holds
 COMMANDS_MAX = 1000  # commands remembered at least, so that a repeated one is not executed twice
 
 
@@ -72,7 +73,7 @@ class publishing(endpoint):
     def inreq(self, msg: d6msg) -> None:
         """Give the request to ``reqhandler``; what it returns, unless None, is the answer."""
         dataindex, corrId = msg.header["dataindex"], msg.correlationId
-        if dataindex in RESERVED - {"routeKeys"}:
+        if dataindex in INSIDE:
             known = dict(self.pubdata if dataindex == "pubdata" else self.subdata)
             self.send(d6msg(replyTo=self.name, type="rep", body=dataObject(known), srcmsg=msg))
         elif not hasattr(self, "reqhandler"):
