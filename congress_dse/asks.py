@@ -60,7 +60,8 @@ class Asks:
         if not in_time:
             self.timeouts += 1
             raise exceptions.AskTimeout(
-                f"ask {msg.dataindex!r} of {msg.key!r}: no answer in {timeout_s:g} s; {explain(receivers)}"
+                f"ask {msg.dataindex!r} of {msg.key!r}: no answer in {timeout_s:g} s; "
+                f"{explain(receivers)}"
             )
         if isinstance(waiter.value, Exception):
             raise waiter.value
