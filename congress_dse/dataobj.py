@@ -114,7 +114,10 @@ class pubData:
         return self._changed(before, added, removed) if added or removed else None
 
     def hold(self, newdata: Any) -> None:
-        """Take the next state of a table that its driver turns into its own deltas."""
+        """Take the next state without looking for what it changed.
+
+        For a table that nobody follows or asks for, or that its driver turns into its own deltas.
+        """
         self._rows = None
         self._version += 1
         self._data = {} if newdata is None else newdata
@@ -198,6 +201,10 @@ class pubData:
     def unused(self) -> bool:
         """Whether nothing was published here and nobody follows or asks."""
         return not (self.published or self._followers or self._waiting or self.requesters)
+
+    def awaited(self) -> bool:
+        """Whether anybody follows or asks."""
+        return bool(self._followers or self._waiting or self.requesters)
 
     def followed_by(self, sender: str) -> list[str]:
         """The ids of every subscription of `sender`, oldest first."""

@@ -5,6 +5,7 @@ from typing import Any
 from congress_dse.d6message import d6msg
 from congress_dse.dataobj import dataObject, pubData
 from congress_dse.endpoint import endpoint
+from congress_dse.rows import Delta
 
 RESERVED = frozenset({"routeKeys", "pubdata", "subdata"})
 INSIDE = frozenset({"pubdata", "subdata"})  # asked for, they tell what the service holds
@@ -112,6 +113,8 @@ class publishing(endpoint):
         if self._own_dialect(dataindex):
             table.hold(newdata)
             self.push(dataindex, type="pub")
+        elif not table.awaited() and not isinstance(newdata, Delta):
+            table.hold(newdata)
         else:
             update = table.update(newdata)
             if update is not None:

@@ -14,7 +14,6 @@ import traceback
 import warnings
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
@@ -185,7 +184,7 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
         self.cause: BaseException | None = None
         self._alarm: Any = None
         self._timers: Timers | None = None
-        self._owned: set[Any] = set()
+        self._owned: dict[Any, None] = {}
         self.in_hand: d6msg | None = None
         self.unfinished: d6msg | None = None
         self.in_hand_since = 0.0
@@ -204,7 +203,7 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
         """Start; called once, when the constructors of all subclasses have returned."""
         inbox = self.inbox
         if isinstance(inbox, Mailbox):
-            inbox.wake = partial(self._ready.add, self)
+            inbox.wake = self.rouse
             inbox.idle = not len(inbox)
             if not inbox.idle:
                 self.rouse()
@@ -241,8 +240,8 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
     def spawn(self, call: Callable[..., Any], *args: Any) -> Any:
         """Run `call(*args)` in a greenthread of its own; it ends with this actor at the latest."""
         thread = eventlet.spawn(call, *args)
-        self._owned.add(thread)
-        thread.link(self._owned.discard)
+        self._owned[thread] = None
+        thread.link(self._owned.pop, None)
         return thread
 
     def at_rest(self) -> bool:
