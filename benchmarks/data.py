@@ -10,7 +10,7 @@ from congress_dse.dataobj import pubData
 from congress_dse.rows import Delta
 
 SEED = 1
-LOOKUPS = 20_000
+LOOKUPS = 40_000
 ROWS = 100_000
 CHANGES = 5  # rows that come, and as many that go: a delta of 10
 

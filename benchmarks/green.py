@@ -37,6 +37,17 @@ def tell(many: int, meter: Meter) -> None:
         reader.kill()
 
 
+def tell_one(many: int, meter: Meter) -> None:
+    queue, handled = eventlet.Queue(), _Count(1)
+    eventlet.spawn(_reader, queue, handled.up)
+    for count, watch in ((many // 10, Meter()), (many, meter)):
+        with watch:
+            for number in range(count):
+                handled.seen, handled.reached = 0, eventlet.Event()
+                queue.put(number)
+                handled.reached.wait()
+
+
 def ask(many: int, meter: Meter) -> None:
     """Ping-pong over two queues."""
     there, back = eventlet.Queue(), eventlet.Queue()

@@ -40,5 +40,5 @@ class Meter:
 
 
 def _switches() -> int:
-    """How often the process gave up a processor of its own accord: each is followed by a wake-up."""
+    """How often the process gave up a processor of itself; each time it is woken again."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw

@@ -14,10 +14,7 @@ class Service(deepsix.deepSix):
     """Answers requests with their body, and counts commands and updates."""
 
     mailbox_capacity = 1_000_000  # Pykka's and eventlet's queues have no bound
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.count = Count()
+    count: "Count"
 
     def reqhandler(self, msg: Any) -> Any:
         return msg.body
@@ -55,6 +52,7 @@ def _cage(*names: str) -> tuple[Any, ...]:
 
 def tell(many: int, meter: Meter) -> None:
     cage, service = _cage("a")
+    service.count = Count()
 
     def tells(count: int) -> None:
         handled = service.count.to(count)
@@ -67,8 +65,20 @@ def tell(many: int, meter: Meter) -> None:
         tells(many)
 
 
+def tell_one(many: int, meter: Meter) -> None:
+    cage, service = _cage("a")
+    service.count = Count()
+    for count, watch in ((many // 10, Meter()), (many, meter)):
+        with watch:
+            for number in range(count):
+                handled = service.count.to(1)
+                cage.tell("a", "work", number)
+                handled.wait()
+
+
 def send(many: int, meter: Meter) -> None:
     _, sender, service = _cage("a", "b")
+    service.count = Count()
 
     def sends(count: int) -> None:
         for number in range(count):

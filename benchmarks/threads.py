@@ -68,6 +68,16 @@ def tell(many: int, meter: Meter) -> None:
             handled.wait()
 
 
+def tell_one(many: int, meter: Meter) -> None:
+    actor, handled = _Told.start(), threading.Event()
+    for count, watch in ((many // 10, Meter()), (many, meter)):
+        with watch:
+            for _ in range(count):
+                handled.clear()
+                actor.tell(handled)
+                handled.wait()
+
+
 def ask(many: int, meter: Meter) -> None:
     actor = _Asked.start()
     for count, watch in ((many // 10, Meter()), (many, meter)):
