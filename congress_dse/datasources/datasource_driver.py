@@ -155,9 +155,16 @@ class DataSourceDriver(deepsix.deepSix):
 
     @contextmanager
     def reading(self, *tables: str) -> Iterator[None]:
-        """Read these tables inside this: its failure makes them stale, and no other."""
+        """Read these tables inside this: its failure makes them stale, and no other.
+
+        Only the end of the poll's time ends the poll.
+        """
         try:
             yield
+        except exceptions.PollTimeout as error:
+            for table in tables:
+                self.mark_stale(table, error)
+            raise  # it comes once: what is read after it would have no deadline
         except Exception as error:
             self._outcomes.append(error)
             for table in tables:
