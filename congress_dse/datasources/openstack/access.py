@@ -5,7 +5,6 @@ hold a catalog that lacks a service or has it at an old place.
 """
 
 import re
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -176,15 +175,12 @@ def _region(args: Mapping[str, Any]) -> Any:
         "app_name": "congress-dse",
     }
     given = {key: value for key, value in common.items() if value is not None}
-    with warnings.catch_warnings():
-        # openstacksdk warns of an option of its own that nobody has set.
-        warnings.filterwarnings("ignore", message="Support for InfluxDB")
-        if args["cloud"]:
-            files = [args["clouds_file"]] if args["clouds_file"] else None
-            conf = openstack.config.OpenStackConfig(config_files=files, load_envvars=False)
-            return conf.get_one(cloud=args["cloud"], **given)
-        conf = openstack.config.OpenStackConfig(load_yaml_config=False, load_envvars=False)
-        return conf.get_one(auth_type=_auth_type(args), auth=_auth(args), **given)
+    if args["cloud"]:
+        files = [args["clouds_file"]] if args["clouds_file"] else None
+        conf = openstack.config.OpenStackConfig(config_files=files, load_envvars=False)
+        return conf.get_one(cloud=args["cloud"], **given)
+    conf = openstack.config.OpenStackConfig(load_yaml_config=False, load_envvars=False)
+    return conf.get_one(auth_type=_auth_type(args), auth=_auth(args), **given)
 
 
 def _by_application_credential(args: Mapping[str, Any]) -> bool:

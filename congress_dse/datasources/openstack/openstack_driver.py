@@ -59,9 +59,11 @@ class OpenStackDriver(ExecutionDriver, PollingDataSourceDriver):
             for root in wanted:
                 with self.reading(*self.translators.tables(root)):
                     self.update_state(root, self._read(service, root))
-        finally:
-            if self._to_reconnect():
-                self.access.close()
+        except BaseException:
+            self.access.close()
+            raise
+        if self._to_reconnect():
+            self.access.close()
 
     def cleanup(self) -> None:
         super().cleanup()
