@@ -236,7 +236,7 @@ def test_while_the_cloud_is_down_its_last_rows_stay_and_it_comes_back_by_itself(
         _, follower = serve(cage, "keystone", args, "users", "projects")
         users = wait_for(lambda: follower.seen.get("users"))
         cloud.stop()
-        cause = wait_for(lambda: follower.causes())
+        cause = wait_for(follower.causes)
         assert "Unable to establish connection" in str(cause)
         assert follower.seen["users"] == users
         cloud.lists["identity"]["/users"]["users"].append({"id": "new", "name": "dora"})
@@ -322,7 +322,7 @@ def test_an_action_is_done_by_congress_s_name_and_by_openstacksdk_s(cloud):
         ]
         known = {each["name"]: each for each in source.get_actions()["results"]}
         assert known["servers.stop"]["args"][0]["name"] == "server"
-        with pytest.raises(exceptions.RequestFailed, match="no action 'servers.fly'"):
+        with pytest.raises(exceptions.RequestFailed, match=r"no action 'servers\.fly'"):
             cage.ask("nova", "servers.fly", {})
 
 
