@@ -115,7 +115,7 @@ class PollingDataSourceDriver(DataSourceDriver):
 
     def _polled(self) -> BaseException | None:
         """Read the source within the deadline; return what went wrong, and undo what it left."""
-        self.prior_state = dict(self.state)
+        self.prior_state, prior_raw = dict(self.state), dict(self._raw)
         self._outcomes.clear()
         self._kept.clear()
         late = exceptions.PollTimeout(
@@ -125,7 +125,8 @@ class PollingDataSourceDriver(DataSourceDriver):
             with runtime.deadline(self.poll_deadline, late):
                 self.update_from_datasource()
         except runtime.Failure as error:
-            self.state = self.prior_state
+            # The marks of what was read go back with it, or the same data would count as known.
+            self.state, self._raw = self.prior_state, prior_raw
             return error
         if self._outcomes and None not in self._outcomes:
             return self._outcomes[-1]  # every table failed: so did the poll
@@ -143,6 +144,8 @@ class PollingDataSourceDriver(DataSourceDriver):
             self.polling.failed(runtime.now(), cause)
             if cause not in self._outcomes:
                 self.mark_stale(ALL, cause)
+            else:
+                self.stale.pop(ALL, None)  # each table has a cause of its own by now
         self.initialized = True
         self.publish_state()
         if self.inbox is not None:

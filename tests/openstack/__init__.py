@@ -1,0 +1,1 @@
+"""OpenStack's drivers against real services, which are installed and started here on loopback."""
