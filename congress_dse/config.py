@@ -85,8 +85,23 @@ def sources(conf: cfg.ConfigOpts) -> list[Source]:
 
 def drivers() -> dict[str, type[DataSourceDriver]]:
     """Every installed driver by its name; one that cannot be imported is left out."""
-    manager = extension.ExtensionManager(NAMESPACE, on_load_failure_callback=_not_loaded)
-    return {e.name: _driver_class(e.plugin, e.name) for e in manager}
+    return installed()[0]
+
+
+def installed() -> tuple[dict[str, type[DataSourceDriver]], dict[str, str]]:
+    """Every installed driver by its name, and of those that cannot be imported the cause."""
+    causes: dict[str, str] = {}
+
+    def not_loaded(_manager: Any, entry_point: Any, error: BaseException) -> None:
+        causes[entry_point.name] = _why_not(entry_point, error)
+
+    found: dict[str, type[DataSourceDriver]] = {}
+    for plugin in extension.ExtensionManager(NAMESPACE, on_load_failure_callback=not_loaded):
+        try:
+            found[plugin.name] = _driver_class(plugin.plugin, plugin.name)
+        except exceptions.ConfigError as error:
+            causes[plugin.name] = _one_line(error)
+    return found, causes
 
 
 def driver(name: str) -> type[DataSourceDriver]:
@@ -98,7 +113,9 @@ def driver(name: str) -> type[DataSourceDriver]:
         except exceptions.DataServiceError as error:
             raise exceptions.ConfigError(_one_line(error)) from error
         return _driver_class(modules.find(module), name)
-    known = drivers()
+    known, causes = installed()
+    if name in causes:
+        raise exceptions.ConfigError(f"driver {name!r} cannot be used: {causes[name]}")
     if name not in known:
         raise exceptions.ConfigError(
             f"no driver {name!r} is installed; installed are {', '.join(sorted(known))}"
@@ -116,11 +133,11 @@ def checked(made_by: type[DataSourceDriver], given: dict[str, Any], where: str) 
     wrong = [f"{where} {key}: no such option" for key in given if key not in options]
     args: dict[str, Any] = {}
     for key, option in options.items():
-        if given.get(key) in {None, ""} and option.required:
+        if given.get(key) in (None, "", [], {}) and option.required:
             wrong.append(f"{where} {key}: required, and missing")
         elif given.get(key) is not None:
             try:
-                args[key] = option.type(given[key])
+                args[key] = _typed(option, given[key])
             except (ValueError, TypeError) as error:
                 shown = "the value" if option.secret else f"{given[key]!r}"
                 wrong.append(f"{where} {key}: {shown} is wrong: {_one_line(error)}")
@@ -143,8 +160,8 @@ def list_opts() -> list[tuple[str, list[Any]]]:
 
 def _source(conf: cfg.ConfigOpts, section: str) -> Source:
     where = f"[{section}]"
-    given = _raw(conf, section)
-    name = given.pop("driver", "")
+    raw = _raw(conf, section)
+    name = raw.pop("driver", [""])[-1]
     if not section[len(PREFIX) :]:
         raise exceptions.ConfigError(f"{where}: a datasource needs a name: [{PREFIX}NAME]")
     if not name:
@@ -153,15 +170,21 @@ def _source(conf: cfg.ConfigOpts, section: str) -> Source:
         made_by = driver(name)
     except exceptions.ConfigError as error:
         raise exceptions.ConfigError(f"{where} driver: {error}") from error
-    return Source(section[len(PREFIX) :], made_by, checked(made_by, given, where))
+    return Source(section[len(PREFIX) :], made_by, checked(made_by, _given(made_by, raw), where))
 
 
-def _raw(conf: cfg.ConfigOpts, section: str) -> dict[str, str]:
-    """The text of each option of a section; a later file wins, as with every other section."""
-    values: dict[str, str] = {}
+def _raw(conf: cfg.ConfigOpts, section: str) -> dict[str, list[str]]:
+    """The texts of each option of a section; a later file wins, as with every other section."""
+    values: dict[str, list[str]] = {}
     for parsed in _parsed(conf):
-        values |= {key: texts[-1] for key, texts in parsed.get(section, {}).items()}
+        values |= parsed.get(section, {})
     return values
+
+
+def _given(made_by: type[DataSourceDriver], raw: dict[str, list[str]]) -> dict[str, Any]:
+    """What was given for each option: all of it where it may come several times, or the last."""
+    several = {option.dest for option in made_by.options() if option.multi}
+    return {key: texts if key in several else texts[-1] for key, texts in raw.items()}
 
 
 def _unknown(conf: cfg.ConfigOpts) -> list[str]:
@@ -212,8 +235,22 @@ def _example_driver(name: str) -> Any:
     return cfg.StrOpt("driver", default=name, help=DRIVER_OPTION.help)
 
 
-def _not_loaded(_manager: Any, _entry_point: Any, _error: BaseException) -> None:
-    """A driver whose own libraries are missing is no driver here, and no fault of the others."""
+def _typed(option: Any, value: Any) -> Any:
+    """`value` in the type of `option`; a list of these where it may be given several times."""
+    if not option.multi:
+        return option.type(value)
+    values = value if isinstance(value, list | tuple) else [value]
+    return [option.type(part) for part in values]
+
+
+def _why_not(entry_point: Any, error: BaseException) -> str:
+    """Why a driver cannot be imported, and what to install where a library of it is missing."""
+    cause = f"{type(error).__name__}: {_one_line(error)}"
+    extras = ",".join(entry_point.extras)
+    if not extras or not isinstance(error, ImportError):
+        return cause
+    package = entry_point.dist.name if entry_point.dist is not None else "congress-dse"
+    return f"{cause}; to install it: pip install '{package}[{extras}]'"
 
 
 def _one_line(error: BaseException) -> str:
