@@ -63,3 +63,7 @@ class RuntimeChosen(EngineError, RuntimeError):
 
 class InvalidTranslator(EngineError, ValueError):
     """A translator that cannot translate: one line for each fault, with its path inside it."""
+
+
+class InvalidRows(EngineError, ValueError):
+    """Rows that a table does not take: the text names table, row and what is wrong with it."""
