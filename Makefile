@@ -14,7 +14,9 @@ $(BIN)/installed: pyproject.toml
 	@touch $@
 
 run: $(BIN)/installed
-	@exec $(BIN)/congress-dse serve $(RUN_ARGS)
+	@# At a terminal the engine gets a process group of its own: Ctrl-C is for it alone, and its
+	@# exit code is that of `make`, which would else die of the signal before the engine has stopped.
+	@if [ -t 0 ]; then set -m; fi; $(BIN)/congress-dse serve $(RUN_ARGS)
 
 test: lint types floors tests
 

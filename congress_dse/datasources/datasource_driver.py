@@ -219,7 +219,9 @@ class DataSourceDriver(deepsix.deepSix):
 
     def publish_stale(self) -> None:
         """Publish which tables are not up to date."""
-        self.publish(STALE, {(t, s.cause, s.since.isoformat()) for t, s in self.stale.items()})
+        self.publish(
+            STALE, {(t, s.cause, s.since.isoformat("T", "seconds")) for t, s in self.stale.items()}
+        )
 
     def answer(self, msg: d6msg, result: Any) -> None:
         """Answer one request with `result`, or with an error of ours, to be raised at the asker."""

@@ -77,7 +77,7 @@ class FileDriver(PollingDataSourceDriver):
             if not text.endswith("\n") and age_s < SETTLED_S:
                 raise exceptions.SourceError(
                     f"{file.name} may be half written: its last line is not ended, "
-                    f"and it changed {age_s:.1f} s ago"
+                    f"and it changed less than {SETTLED_S:g} s ago"
                 )
             columns, rows = self._parsed(file, text)
             self.state[table], self.columns[table] = rows, columns

@@ -140,7 +140,8 @@ class PollingDataSourceDriver(DataSourceDriver):
             self.mark_fresh(ALL)
         else:
             self.polling.failed(runtime.now(), cause)
-            self.mark_stale(ALL, cause)
+            if cause not in self._outcomes:
+                self.mark_stale(ALL, cause)
         self.initialized = True
         self.publish_state()
         if self.inbox is not None:
