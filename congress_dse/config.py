@@ -5,6 +5,7 @@ All that is wrong in a file is found before anything starts, and told with secti
 """
 
 import inspect
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ DRIVER_OPTION = cfg.StrOpt(
     required=True,
     help="Name of an installed driver, or path of a module file that has one.",
 )
+_OF_AN_EXTRA = re.compile(r"""([\w.-]+).*;.*\bextra *== *["']([\w.-]+)""")
 
 
 @dataclass(frozen=True)
@@ -246,11 +248,15 @@ def _typed(option: Any, value: Any) -> Any:
 def _why_not(entry_point: Any, error: BaseException) -> str:
     """Why a driver cannot be imported, and what to install where a library of it is missing."""
     cause = f"{type(error).__name__}: {_one_line(error)}"
-    extras = ",".join(entry_point.extras)
-    if not extras or not isinstance(error, ImportError):
+    package = getattr(entry_point.dist, "name", "")
+    if not isinstance(error, ImportError) or not error.name or not package:
         return cause
-    package = entry_point.dist.name if entry_point.dist is not None else "congress-dse"
-    return f"{cause}; to install it: pip install '{package}[{extras}]'"
+    lacks = error.name.partition(".")[0].replace("_", "-").lower()
+    for requirement in entry_point.dist.requires or ():
+        match = _OF_AN_EXTRA.match(requirement)
+        if match is not None and match[1].replace("_", "-").lower() == lacks:
+            return f"{cause}; to install it: pip install '{package}[{match[2]}]'"
+    return cause
 
 
 def _one_line(error: BaseException) -> str:

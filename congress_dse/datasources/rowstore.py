@@ -98,7 +98,9 @@ class RowStore:
 def _read(connection: sqlite3.Connection) -> dict[str, set[Row]]:
     for statement in _SET_UP:
         connection.execute(statement)
-    tables: dict[str, set[Row]] = {name: set() for (name,) in connection.execute("SELECT name FROM written")}
+    tables: dict[str, set[Row]] = {
+        name: set() for (name,) in connection.execute("SELECT name FROM written")
+    }
     for name, cells in connection.execute("SELECT name, cells FROM pushed"):
         tables.setdefault(name, set()).add(tuple(json.loads(cells)))
     return tables
