@@ -7,12 +7,12 @@ first and at every n-th time; between, only the rows that are as new as the newe
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import sqlalchemy as sa
-from sqlalchemy import exc, pool
+from sqlalchemy import event, exc, pool
 
 from congress_dse import exceptions
 from congress_dse.datasources import statements, values
@@ -115,22 +115,22 @@ class Reader:
     def _read(self, connection: sa.Connection, table: str, before: Followed | None) -> Read:
         query = self.queries[table]
         if query.change is None:
-            columns, raw = _run(connection, statements.literal(query.text))
             rows: set[Row] = set()
-            for batch in raw:
-                rows.update(map(values.row, batch))
-                self._check_size(len(rows))
+            with _run(connection, statements.literal(query.text)) as (columns, raw):
+                for batch in raw:
+                    rows.update(map(values.row, batch))
+                    self._check_size(len(rows))
             return Read(columns, rows)
         if before is None or before.newest is None or before.reads % query.whole_every == 0:
-            columns, raw = _run(connection, statements.literal(query.text))
-            now = self._follow(query, Followed(columns, {}, None, 0), raw)
+            with _run(connection, statements.literal(query.text)) as (columns, raw):
+                now = self._follow(query, Followed(columns, {}, None, 0), raw)
             return Read(columns, set(now.rows.values()), now)
         quoting = connection.dialect.identifier_preparer.quote
         text = statements.changed_since(query.text, query.change, quoting)
-        columns, raw = _run(connection, text, {"since": before.newest})
-        if columns != before.columns:
-            raise exceptions.SourceError("the query has other columns than before; read it again")
-        now = self._follow(query, before._replace(rows=dict(before.rows)), raw)
+        with _run(connection, text, {"since": before.newest}) as (columns, raw):
+            if columns != before.columns:
+                raise exceptions.SourceError("the query has other columns than before")
+            now = self._follow(query, before._replace(rows=dict(before.rows)), raw)
         same = now.rows == before.rows
         return Read(columns, None if same else set(now.rows.values()), now)
 
@@ -171,15 +171,21 @@ def engine(url: sa.URL) -> sa.Engine:
     A file of SQLite is opened read-only, and anew for each poll, for it may have been replaced.
     """
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(
+        made = sa.create_engine(
             url,
-            connect_args=CONNECT_ARGS.get(url.get_driver_name(), {}),
+            connect_args={
+                key: value
+                for key, value in CONNECT_ARGS.get(url.get_driver_name(), {}).items()
+                if key not in url.query
+            },
             poolclass=pool.QueuePool,
             pool_size=1,
             max_overflow=0,
             pool_timeout=CONNECT_S,
             pool_pre_ping=True,
         )
+        event.listen(made, "handle_error", _close_cursor)
+        return made
     path = url.database or ":memory:"
     if path == ":memory:" or path.startswith("file:"):
         return sa.create_engine(url, poolclass=pool.NullPool)
@@ -196,25 +202,35 @@ def listening(connection: str, channels: Iterable[str]) -> Any:
     url = url_of(connection)
     dialect = engine(url).dialect
     args, kwargs = dialect.create_connect_args(url)
-    made: Any = dialect.connect(*args, **{**kwargs, **_LIBPQ, "autocommit": True})
+    made: Any = dialect.connect(*args, **{**_LIBPQ, **kwargs, "autocommit": True})
     for channel in channels:
         made.execute(f"LISTEN {dialect.identifier_preparer.quote(channel)}")
     return made
 
 
+@contextmanager
 def _run(
     connection: sa.Connection, text: str, given: dict[str, Any] | None = None
-) -> tuple[Row, Iterator[Any]]:
+) -> Iterator[tuple[Row, Iterator[Any]]]:
     """The columns of a query and its rows, a batch at a time."""
-    streaming = connection.execution_options(stream_results=True, max_row_buffer=BATCH)
-    result = streaming.execute(sa.text(text), given or {})
-    if not result.returns_rows:
-        raise exceptions.SourceError("the query has no rows to give")
-    columns = tuple(result.keys())
-    twice = {column for column in columns if columns.count(column) > 1}
-    if twice:
-        raise exceptions.SourceError(f"column {', '.join(sorted(twice))} twice; rename with AS")
-    return columns, result.partitions(BATCH)
+    streaming = {"stream_results": True, "max_row_buffer": BATCH}
+    query = sa.text(text)
+    with connection.execute(query, given or {}, execution_options=streaming) as result:
+        if not result.returns_rows:
+            raise exceptions.SourceError("the query has no rows to give")
+        columns = tuple(result.keys())
+        twice = {column for column in columns if columns.count(column) > 1}
+        if twice:
+            raise exceptions.SourceError(f"column {', '.join(sorted(twice))} twice; rename with AS")
+        yield columns, result.partitions(BATCH)
+
+
+def _close_cursor(context: Any) -> None:
+    """Close the cursor of a connection that was lost; SQLAlchemy leaves it to the collector."""
+    cursor = getattr(context.execution_context, "cursor", None)
+    if context.is_disconnect and cursor is not None:
+        with suppress(context.dialect.loaded_dbapi.Error):
+            cursor.close()
 
 
 def _place(columns: Row, column: str) -> int:
