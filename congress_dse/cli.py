@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from congress_dse import config, exceptions, runtime
+from congress_dse import config, drivers_cli, exceptions, runtime
 from congress_dse.d6cage import d6Cage
 from congress_dse.watch import Printer, Watch
 
@@ -110,4 +110,5 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--colour", choices=["auto", "always", "never"], default="auto", help="default: auto"
     )
+    drivers_cli.add_to(commands)
     return parser

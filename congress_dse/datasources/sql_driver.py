@@ -130,11 +130,6 @@ class SqlDriver(PollingDataSourceDriver):
                 else:
                     self.state[table] = read.rows
 
-    def cleanup(self) -> None:
-        """End the running poll and let go of the database; the engine calls it at the end."""
-        super().cleanup()
-        self.reader.engine.dispose()
-
     def _listen(self) -> None:
         """Wait for notifications as long as the service lives, on a connection of its own."""
         failed = (OSError, self.reader.engine.dialect.loaded_dbapi.Error)

@@ -166,9 +166,10 @@ def url_of(connection: str) -> sa.URL:
 
 
 def engine(url: sa.URL) -> sa.Engine:
-    """An engine with one connection, which is looked at before it is used again.
+    """An engine that connects anew for each poll; a file of SQLite is opened read-only.
 
-    A file of SQLite is opened read-only, and anew for each poll, for it may have been replaced.
+    A pool would have locks, and a lock of a patched standard library must never be met by two
+    native threads: the one that waits is not woken.
     """
     if url.get_backend_name() != "sqlite":
         made = sa.create_engine(
@@ -178,11 +179,7 @@ def engine(url: sa.URL) -> sa.Engine:
                 for key, value in CONNECT_ARGS.get(url.get_driver_name(), {}).items()
                 if key not in url.query
             },
-            poolclass=pool.QueuePool,
-            pool_size=1,
-            max_overflow=0,
-            pool_timeout=CONNECT_S,
-            pool_pre_ping=True,
+            poolclass=pool.NullPool,
         )
         event.listen(made, "handle_error", _close_cursor)
         return made
