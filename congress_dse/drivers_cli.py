@@ -2,11 +2,13 @@
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Iterable
 from typing import Any
 
 from congress_dse import config, exceptions
+from congress_dse.datasources import options as secrets
 from congress_dse.datasources.datasource_driver import DataSourceDriver
 from congress_dse.datasources.polling_driver import PollingDataSourceDriver
 from congress_dse.watch import readable
@@ -65,9 +67,12 @@ def show(args: argparse.Namespace) -> int:
         _print_json({"driver": args.driver, **about})
         return 0
     _print(f"{args.driver}: {made_by.DESCRIPTION or _first_line(made_by)}", "", "Options:")
-    for about in options:
-        marks = [about["default"], *(mark for mark in ("secret", "several") if about[mark])]
-        _print(f"  {about['name']} ({', '.join(marks)})", f"      {about['help']}")
+    for option in options:
+        marks: list[str] = [
+            option["default"],
+            *(mark for mark in ("secret", "several") if option[mark]),
+        ]
+        _print(f"  {option['name']} ({', '.join(marks)})", f"      {option['help']}")
     _print("", "Tables:" if tables else "Tables: known when it has been polled")
     _print_columns((f"  {table}", ", ".join(names)) for table, names in tables.items())
     return 0
@@ -75,6 +80,7 @@ def show(args: argparse.Namespace) -> int:
 
 def try_out(args: argparse.Namespace) -> int:
     """Poll once and print the tables; exit code 1 where the poll, or one of its tables, failed."""
+    logging.getLogger("congress_dse").addHandler(logging.NullHandler())  # causes are printed
     made_by = config.driver(args.driver)
     options = config.checked(made_by, _given(made_by, args.config), args.driver)
     if issubclass(made_by, PollingDataSourceDriver):
@@ -82,7 +88,8 @@ def try_out(args: argparse.Namespace) -> int:
     try:
         source = made_by("try", (), None, None, options)
     except Exception as error:  # noqa: BLE001 - a driver's own, and its author is to see it
-        sys.stderr.write(f"congress-dse: {args.driver}: {type(error).__name__}: {error}\n")
+        hidden = secrets.secrets(made_by.options(), options)
+        sys.stderr.write(f"congress-dse: {args.driver}: {secrets.describe(error, hidden)}\n")
         return FAILED
     try:
         if isinstance(source, PollingDataSourceDriver):

@@ -145,7 +145,7 @@ class Client:
                     break
         if size_b > self.limits.size_b:
             raise exceptions.SourceError(
-                f"GET {shown(url)}: more than {self.limits.size_b / MB:g} MB (max_size_mb)"
+                f"GET {shown(url)}: more than {self.limits.size_b / MB:.3g} MB (max_size_mb)"
             )
         return b"".join(parts)
 

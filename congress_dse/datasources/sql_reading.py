@@ -90,10 +90,10 @@ class Reader:
         """Each table, or why it cannot be read; raises SourceError without a connection."""
         found: dict[str, Read | exceptions.SourceError] = {}
         self._ends = time.monotonic() + self.deadline_s
-        with _told(""), self.engine.connect() as connection:
+        with _told(), self.engine.connect() as connection:
             for table in wanted:
                 try:
-                    with _told(table), self._read_only(connection):
+                    with _told(), self._read_only(connection):
                         found[table] = self._read(connection, table, followed.get(table))
                 except exceptions.SourceError as error:
                     found[table] = error
@@ -239,14 +239,11 @@ def _place(columns: Row, column: str) -> int:
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
+def _told() -> Iterator[None]:
     """Tell of errors in the database's own words, without the statement."""
-    opening = f"{what}: " if what else ""
     try:
         yield
-    except exceptions.SourceError as error:
-        raise exceptions.SourceError(f"{opening}{error}") from error
     except exc.DBAPIError as error:
-        raise exceptions.SourceError(f"{opening}{error.orig}") from error
+        raise exceptions.SourceError(str(error.orig)) from error
     except (exc.SQLAlchemyError, sqlite3.Error, ValueError, OverflowError) as error:
-        raise exceptions.SourceError(f"{opening}{error}") from error
+        raise exceptions.SourceError(str(error)) from error
