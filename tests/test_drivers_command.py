@@ -121,7 +121,9 @@ def test_a_poll_that_fails_ends_with_1_and_its_cause(run, installed):
 
 def test_no_secret_is_printed_when_a_poll_fails(run):
     url = "postgresql://me:hunter2@127.0.0.1:1/hunter2"
-    code, out, err = run("try", "sql", "--config", f"connection={url}", "--config", "query=a: SELECT 1")
+    code, out, err = run(
+        "try", "sql", "--config", f"connection={url}", "--config", "query=a: SELECT 1"
+    )
     assert code == 1
     assert "Connection refused" in err
     assert "hunter2" not in out + err
@@ -130,7 +132,11 @@ def test_no_secret_is_printed_when_a_poll_fails(run):
 def test_one_table_that_fails_ends_with_1_and_the_others_are_printed(run, tmp_path):
     path = tmp_path / "shop.db"
     sqlite3.connect(path).close()
-    given = [f"connection=sqlite:///{path}", "query=one: SELECT 1 AS a", "query=two: SELECT * FROM x"]
+    given = [
+        f"connection=sqlite:///{path}",
+        "query=one: SELECT 1 AS a",
+        "query=two: SELECT * FROM x",
+    ]
     code, out, err = run("try", "sql", *(part for g in given for part in ("--config", g)))
     assert code == 1
     assert out.startswith("one: 1 rows\n  a\n  1\n")
