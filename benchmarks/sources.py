@@ -42,9 +42,9 @@ def serve():
 
 def engine(port, sources, seconds):
     """The engine: http_json drivers on one cage."""
-    from congress_dse import runtime  # noqa: PLC0415
     from congress_dse.d6cage import d6Cage  # noqa: PLC0415
     from congress_dse.datasources.http_json_driver import HttpJsonDriver  # noqa: PLC0415
+    from congress_dse.runtime import chosen as runtime  # noqa: PLC0415
 
     late, failed = [], []
 

@@ -8,8 +8,9 @@ be answered and is refused at once.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from congress_dse import exceptions, runtime
+from congress_dse import exceptions
 from congress_dse.d6message import d6msg
+from congress_dse.runtime import chosen as runtime
 
 Route = Callable[[d6msg], None]
 
@@ -51,7 +52,7 @@ class Asks:
         msg.deadline = runtime.now() + timeout_s
         try:
             route(msg)
-            in_time = waiter.wait(timeout_s)
+            in_time = waiter.wait(max(0.0, msg.deadline - runtime.now()))
         finally:
             self._open.pop(msg.correlationId, None)
             if asker is not None:

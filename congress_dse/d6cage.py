@@ -5,17 +5,19 @@ dead letter, but a subscription that comes before its publisher waits for it. ``
 the process's cage; with a name it makes one that is apart from it.
 """
 
+import copy
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from congress_dse import deepsix, exceptions, modules, runtime
+from congress_dse import deepsix, exceptions, modules
 from congress_dse.amqprouter import routeTable
 from congress_dse.asks import Asks
 from congress_dse.d6message import d6msg
 from congress_dse.deadletters import DeadLetter, DeadLetters
 from congress_dse.exceptions import DataServiceError
+from congress_dse.runtime import chosen as runtime
 from congress_dse.supervision import Policy, Strategy
 from congress_dse.upkeep import Plan, Upkeep
 from congress_dse.waitingroom import WaitingRoom
@@ -154,8 +156,8 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
         service = self.services.get(letter.receiver)
         if service is None:
             self.routemsg(letter.msg)
-        else:
-            service["inbox"].put(letter.msg)
+        elif service["inbox"].put(letter.msg) is False:
+            self._wait_for_room(service["inbox"], letter.msg)
         return True
 
     def letters(self) -> list[DeadLetter]:
@@ -195,7 +197,9 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
                     f"error loading service {name!r}: module {moduleName!r} has no d6service"
                 )
         self._check_new(name, replace=module_driver)
-        args = {**self.default_service_args.get(name, {}), **(args or {})}
+        defaults = copy.deepcopy(self.default_service_args.get(name, {}))
+        args = {**defaults, **(args or {})}
+        keys = keys if isinstance(keys, list | tuple) else list(keys)  # for each life anew
         plan = Plan(name, factory, keys, args, self._mailbox(name), policy, group, on_failure)
         about = {"description": description, "moduleName": moduleName, "type": type_, "id": id_}
         self.upkeep.create(plan, about)
@@ -390,7 +394,16 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
         while True:
             room = runtime.Waiter()
             inbox.room.append(room.send)
-            room.wait()
+            left_s = None if msg.deadline is None else max(0.0, msg.deadline - runtime.now())
+            try:
+                in_time = room.wait(left_s)
+            except BaseException:
+                inbox.give_up(room.send)
+                raise
+            if not in_time:
+                inbox.give_up(room.send)
+                self.bury(msg, "expired", inbox.name)
+                return
             if inbox.put(msg) is not False:
                 return
 

@@ -9,6 +9,7 @@
 * Inside a process ``data`` is the whole table by reference, whatever its size; see `rows.Rows`.
 """
 
+import copy
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -25,6 +26,9 @@ def _new_epoch() -> int:
     """Nanoseconds of the wall clock, but never the same or less twice in a process."""
     _last_epoch[0] = max(_last_epoch[0] + 1, time.time_ns())
     return _last_epoch[0]
+
+
+_OWN = {dict, list}  # what a table or subscription holds and changes in place
 
 
 class Mark(NamedTuple):
@@ -383,6 +387,17 @@ class subData:
         source.version = source.state.version
         source.behind = bool(held)
         return states
+
+
+def copied(kept: Any) -> Any:
+    """A copy of a `pubData` or `subData` to give away: what its receiver does is not seen here."""
+    twin = copy.copy(kept)
+    for name, value in vars(kept).items():
+        if isinstance(value, dict):
+            setattr(
+                twin, name, {k: copy.copy(v) if type(v) in _OWN else v for k, v in value.items()}
+            )
+    return twin
 
 
 def _after(before: dataObject | None, update: dataObject) -> dataObject:

@@ -4,9 +4,10 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from congress_dse import exceptions, runtime
+from congress_dse import exceptions
 from congress_dse.d6message import d6msg
 from congress_dse.dataobj import dataObject
+from congress_dse.runtime import chosen as runtime
 
 LOG = logging.getLogger("congress_dse.deepsix")
 
@@ -46,7 +47,7 @@ class endpoint(runtime.Actor):
         if bury is not None:
             bury(msg, reason, self.name)
 
-    def _refuse(self, msg: d6msg, error: Exception) -> None:
+    def _refuse(self, msg: d6msg, error: BaseException) -> None:
         """Tell whoever waits for the answer to `msg` that there will be none, and why."""
         if msg.deadline is not None:
             failure = exceptions.RequestFailed(f"{self.name}: {type(error).__name__}: {error}")

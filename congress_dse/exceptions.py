@@ -57,13 +57,29 @@ class PollTimeout(SourceError):
     """A poll that outlived its deadline and was ended."""
 
 
-class RuntimeChosen(EngineError, RuntimeError):
-    """The process's runtime was chosen before, and is chosen once."""
-
-
 class InvalidTranslator(EngineError, ValueError):
     """A translator that cannot translate: one line for each fault, with its path inside it."""
 
 
 class InvalidRows(EngineError, ValueError):
     """Rows that a table does not take: the text names table, row and what is wrong with it."""
+
+
+class NotPlain(EngineError, TypeError):
+    """Something that cannot cross to a spawned worker; the text has its attribute path."""
+
+
+class NoSuchWorker(EngineError, ValueError):
+    """No service or worker of the fleet has this name; ``status`` lists them."""
+
+
+class ReloadFailed(EngineError):
+    """The new configuration or generation was not taken; the old one serves on."""
+
+
+class Poisoned(EngineError):
+    """This piece of work ended workers before and is parked; ``replay`` delivers it again."""
+
+
+class ControlError(EngineError):
+    """The control socket cannot be reached or opened, or refused the request."""

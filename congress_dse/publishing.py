@@ -3,7 +3,7 @@
 from typing import Any
 
 from congress_dse.d6message import d6msg
-from congress_dse.dataobj import dataObject, pubData
+from congress_dse.dataobj import copied, dataObject, pubData
 from congress_dse.endpoint import endpoint
 
 RESERVED = frozenset({"routeKeys", "pubdata", "subdata"})
@@ -73,7 +73,8 @@ class publishing(endpoint):
         """Give the request to ``reqhandler``; what it returns, unless None, is the answer."""
         dataindex, corrId = msg.header["dataindex"], msg.correlationId
         if dataindex in RESERVED - {"routeKeys"}:
-            known = dict(self.pubdata if dataindex == "pubdata" else self.subdata)
+            own: dict[str, Any] = self.pubdata if dataindex == "pubdata" else self.subdata
+            known = {name: copied(kept) for name, kept in own.items()}
             self.send(d6msg(replyTo=self.name, type="rep", body=dataObject(known), srcmsg=msg))
         elif not hasattr(self, "reqhandler"):
             self._no_handler(msg, "requests")

@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from congress_dse import cli, config
+from congress_dse import cli, sources
 
 ROOT = pathlib.Path(__file__).parents[1]
 EXAMPLE = str(ROOT / "examples" / "packages_driver.py")
@@ -55,7 +55,7 @@ def test_a_driver_that_lacks_a_library_is_listed_with_the_extra_to_install(run, 
         on_load_failure_callback(None, EntryPoint, missing)
         return []
 
-    monkeypatch.setattr(config.extension, "ExtensionManager", manager)
+    monkeypatch.setattr(sources.extension, "ExtensionManager", manager)
     told = "No module named 'sqlalchemy'; to install it: pip install 'congress-dse[sql]'"
     code, out, _ = run("list")
     assert code == 0

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple
 
-from congress_dse import deepsix, exceptions, runtime
+from congress_dse import deepsix, exceptions
 from congress_dse.d6message import d6msg
 from congress_dse.dataobj import dataObject
 from congress_dse.datasources import options, translators
 from congress_dse.datasources.translators import Translators
+from congress_dse.runtime import chosen as runtime
 
 LOG = logging.getLogger(__name__)
 STALE = "_stale"  # a table of every source: (table, cause, since) of those that are not up to date
@@ -154,10 +155,17 @@ class DataSourceDriver(deepsix.deepSix):
 
     @contextmanager
     def reading(self, *tables: str) -> Iterator[None]:
-        """Read these tables inside this: its failure makes them stale, and no other."""
+        """Read these tables inside this: its failure makes them stale, and no other.
+
+        Only the end of the poll's time ends the poll.
+        """
         try:
             yield
-        except Exception as error:
+        except exceptions.PollTimeout as error:
+            for table in tables:
+                self.mark_stale(table, error)
+            raise  # it comes once: what is read after it would have no deadline
+        except runtime.Failure as error:
             self._outcomes.append(error)
             for table in tables:
                 self.mark_stale(table, error)

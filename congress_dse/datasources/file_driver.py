@@ -49,8 +49,8 @@ class FileDriver(PollingDataSourceDriver):
         if not self.path.is_dir():
             raise exceptions.SourceError(f"no folder at {str(self.path)!r}")
         found = self._files()
-        for table in self.state.keys() - found.keys():
-            del self.state[table]
+        for table in (self.state.keys() | self.stale.keys()) - found.keys() - {"*"}:
+            self.state.pop(table, None)
             self._seen.pop(table, None)
             self.mark_fresh(table)
         for table, file in found.items():
@@ -61,7 +61,7 @@ class FileDriver(PollingDataSourceDriver):
         """The file of each table; where two files have one name, the first is taken."""
         found: dict[str, Path] = {}
         for file in sorted(self.path.iterdir()):
-            if file.suffix.lower() in READERS and not file.name.startswith("."):
+            if file.suffix.lower() in READERS and file.name[0] != "." and not file.is_dir():
                 found.setdefault(file.stem, file)
         return found
 

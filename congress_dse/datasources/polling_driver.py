@@ -9,11 +9,12 @@ import datetime as dt
 import logging
 from typing import Any
 
-from congress_dse import exceptions, runtime
+from congress_dse import exceptions
 from congress_dse.d6message import d6msg
 from congress_dse.datasources import options
 from congress_dse.datasources.datasource_driver import ALL, DataSourceDriver
 from congress_dse.datasources.polling import Polling
+from congress_dse.runtime import chosen as runtime
 
 LOG = logging.getLogger(__name__)
 
@@ -123,7 +124,7 @@ class PollingDataSourceDriver(DataSourceDriver):
         try:
             with runtime.deadline(self.poll_deadline, late):
                 self.update_from_datasource()
-        except Exception as error:
+        except runtime.Failure as error:
             self.state = self.prior_state
             return error
         if self._outcomes and None not in self._outcomes:

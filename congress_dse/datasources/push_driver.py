@@ -15,12 +15,13 @@ from typing import Any, ClassVar
 
 from oslo_config import cfg
 
-from congress_dse import exceptions, runtime
+from congress_dse import exceptions
 from congress_dse.datasources import values
 from congress_dse.datasources.datasource_driver import ALL, DataSourceDriver
 from congress_dse.datasources.execution_driver import ExecutionDriver
 from congress_dse.datasources.rowstore import RowStore
 from congress_dse.rows import Delta, difference
+from congress_dse.runtime import chosen as runtime
 
 LOG = logging.getLogger(__name__)
 APPLY_S = 30.0  # in which a written table is published; longer, and the service is stuck

@@ -12,11 +12,12 @@ from typing import Any, ClassVar
 from oslo_config import cfg
 from sqlalchemy import exc
 
-from congress_dse import exceptions, runtime
+from congress_dse import exceptions
 from congress_dse.datasources import statements
 from congress_dse.datasources.named import Named, named
 from congress_dse.datasources.polling_driver import PollingDataSourceDriver
 from congress_dse.datasources.sql_reading import Followed, Query, Reader, engine, listening, url_of
+from congress_dse.runtime import chosen as runtime
 
 LOG = logging.getLogger(__name__)
 RELISTEN_S, RELISTEN_MAX_S = 0.5, 30.0  # waits before LISTEN is tried again, doubled each time

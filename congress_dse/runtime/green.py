@@ -39,6 +39,9 @@ NAME = "green"
 BATCH = 256  # turns between two looks at sockets and timers; keeps timers within 0.3 ms
 
 Killed = GreenletExit
+# What the code of a service may raise and live on: its own time limits are no Exception, and an
+# exit of one service is not that of the process.
+Failure = (Exception, eventlet.Timeout, SystemExit)
 
 _NOT_ITS_OWN = (str(Path(eventlet.__file__).parent), str(Path(__file__).parent.parent))
 
@@ -86,6 +89,12 @@ class _RunQueue:
         if self._alarm is None or timer.at < self._alarm.at:
             self._arm(timer.at)
         return timer
+
+    def rest(self) -> None:
+        """Set no alarm when nobody waits with a deadline any more."""
+        if self._alarm is not None and self._timers.due() is None:
+            self._alarm.cancel()
+            self._alarm = None
 
     def _arm(self, at: float) -> None:
         if self._alarm is not None:
@@ -192,7 +201,7 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
         """What a message does to the service."""
         raise NotImplementedError
 
-    def failed(self, msg: d6msg, error: Exception) -> bool:
+    def failed(self, msg: d6msg, error: BaseException) -> bool:
         """What the failure of a message does: return whether the service goes on."""
         raise NotImplementedError
 
@@ -210,6 +219,8 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
     def resume(self) -> None:
         """Give the actor its turn; called by the run queue alone, in the hub's greenlet."""
         if not self.begun:
+            if self.dead:
+                return
             self.begun = True
             self.switch(self._loop, (), {})
         elif self._parked:
@@ -230,9 +241,11 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
     def tick(self, now: float) -> None:
         """Make the calls that are due at `now`."""
         if self._timers is not None:
-            for call, args in self._timers.pop(now):
-                call(*args)
-            self._arm()
+            try:
+                for call, args in self._timers.pop(now):
+                    call(*args)
+            finally:
+                self._arm()
 
     def spawn(self, call: Callable[..., Any], *args: Any) -> Any:
         """Run `call(*args)` in a greenthread of its own; it ends with this actor at the latest."""
@@ -261,6 +274,7 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
         for thread in list(self._owned):
             if thread is not current:
                 thread.kill()
+        self._ready.rest()
 
     def top_frame(self) -> str:
         """Where the actor is at this moment, as ``file:line in function``."""
@@ -297,10 +311,11 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
                 self._loop_mailbox(self.inbox)
             else:
                 self._loop_queue(self.inbox)
-        except (Exception, GreenletExit) as cause:
+        except (*Failure, GreenletExit) as cause:
             # Returning, not raising, lets the greenthread be collected and the hub be quiet.
             self.cause = cause
         self.running = False
+        self.release()
 
     def wait(self) -> Any:
         """Wait for the end; raises what the service died of, GreenletExit when it was killed."""
@@ -335,7 +350,7 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
         self.mailbox_s += waited_s
         try:
             self.receive(msg)
-        except Exception as error:
+        except Failure as error:
             self.failures += 1
             if not self.failed(msg, error):
                 raise
@@ -393,7 +408,7 @@ def call_later(delay_s: float, call: Callable[..., Any], *args: Any) -> Any:
 
 def wait_dead(actor: Actor, timeout_s: float) -> bool:
     """Wait until the greenthread of `actor` has ended; return whether it did in time."""
-    if actor.dead or not actor.begun:
+    if actor.dead:
         return True
     waiter = Waiter()
     actor.link(lambda _: waiter.send())

@@ -2,8 +2,8 @@
 
 import pytest
 
-from congress_dse import runtime
 from congress_dse.d6cage import d6Cage
+from congress_dse.runtime import chosen as runtime
 
 WAIT_S = 20.0
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 import trustme
 
-from congress_dse import config, exceptions
+from congress_dse import exceptions, sources
 from congress_dse.datasources.http_json_driver import HttpJsonDriver
 
 from .conftest import wait_for
@@ -106,7 +106,7 @@ def alone():
 
     def make(server, **options):
         url = options.pop("url", None) or server.url
-        args = config.checked(HttpJsonDriver, {"url": url, **options}, "web")
+        args = sources.checked(HttpJsonDriver, {"url": url, **options}, "web")
         made.append(HttpJsonDriver("web", args=args))
         return made[-1]
 
@@ -295,7 +295,7 @@ def test_tls_is_verified_unless_told_otherwise(servers, alone, tmp_path):
 
 def test_all_that_is_wrong_with_the_options_is_told_at_once():
     with pytest.raises(exceptions.ConfigError) as caught:
-        config.checked(
+        sources.checked(
             HttpJsonDriver,
             {
                 "url": "ftp://x",
@@ -313,7 +313,7 @@ def test_all_that_is_wrong_with_the_options_is_told_at_once():
 def test_a_server_that_goes_down_leaves_stale_rows_and_comes_back_by_itself(cage, servers):
     server = servers()
     server.says("/", [{"id": 1}])
-    args = config.checked(
+    args = sources.checked(
         HttpJsonDriver, {"url": server.url, "table": "n: @", "poll_time": 0.1}, "web"
     )
     driver = cage.createservice("web", factory=HttpJsonDriver, args=args)

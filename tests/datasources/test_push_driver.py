@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from congress_dse import config, deepsix, exceptions
+from congress_dse import deepsix, exceptions, sources
 from congress_dse.datasources import rowstore
 from congress_dse.datasources.push_driver import PushDriver, declared
 
@@ -19,7 +19,7 @@ TABLES = "alarms(id,severity); hosts(name)"
 
 
 def push(cage, name="monitor", **options):
-    args = config.checked(PushDriver, {"tables": TABLES, **options}, name)
+    args = sources.checked(PushDriver, {"tables": TABLES, **options}, name)
     return cage.createservice(name, factory=PushDriver, args=args)
 
 
@@ -44,7 +44,7 @@ def test_a_wrong_declaration_is_told_with_its_table(text, wrong):
 
 def test_a_wrong_declaration_is_an_error_of_the_configuration():
     with pytest.raises(exceptions.ConfigError, match="m tables: 'alarms' is not of the form"):
-        config.checked(PushDriver, {"tables": "alarms"}, "m")
+        sources.checked(PushDriver, {"tables": "alarms"}, "m")
 
 
 def test_a_table_is_replaced_and_its_followers_get_the_difference(cage):

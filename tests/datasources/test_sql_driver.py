@@ -10,9 +10,10 @@ import uuid
 import pytest
 import sqlalchemy as sa
 
-from congress_dse import config, exceptions, runtime
+from congress_dse import config, exceptions, sources
 from congress_dse.datasources import statements
 from congress_dse.datasources.sql_driver import SqlDriver
+from congress_dse.runtime import chosen as runtime
 
 from .conftest import wait_for
 
@@ -21,7 +22,7 @@ SERVER = f"postgresql+psycopg://postgres@{HOST}:{PORT}/test"
 
 
 def checked(**options):
-    return config.checked(SqlDriver, options, "shop")
+    return sources.checked(SqlDriver, options, "shop")
 
 
 @pytest.fixture
@@ -111,7 +112,7 @@ def test_a_section_of_a_file_gives_each_query_in_a_line_of_its_own(tmp_path, lit
         "query = orders: SELECT id, state\n    FROM orders WHERE state LIKE 'n%'\n"
         "query = counted: SELECT count(*) AS many FROM orders\n"
     )
-    (source,) = config.sources(config.read([str(file)]))
+    (source,) = sources.sources(config.read([str(file)]))
     driver = source.driver("shop", args=source.args)
     assert polled(driver) == {"orders": {(1, "new")}, "counted": {(2,)}}
     assert driver.schema() == {"orders": ("id", "state"), "counted": ("many",)}

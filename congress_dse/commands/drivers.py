@@ -1,4 +1,4 @@
-"""``congress-dse drivers``: which drivers there are, what one takes, and what it brings."""
+"""List the drivers, show what one takes, or try one: poll once and print its tables."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from congress_dse import config, exceptions
+from congress_dse import exceptions, sources
 from congress_dse.datasources import options as secrets
 from congress_dse.datasources.datasource_driver import DataSourceDriver
 from congress_dse.datasources.polling_driver import PollingDataSourceDriver
@@ -17,36 +17,40 @@ FAILED = 1
 ROWS = 20  # of each table, for people
 
 
-def add_to(commands: Any) -> None:
-    """Add the command to those of the parser."""
-    drivers = commands.add_parser("drivers", help="list, show and try drivers")
-    orders = drivers.add_subparsers(metavar="ORDER", required=True)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of this command."""
+    orders = parser.add_subparsers(metavar="ORDER", required=True)
     for name, order, text in (
         ("list", list_drivers, "list every installed driver"),
         ("show", show, "show a driver's options and tables"),
         ("try", try_out, "poll once and print the tables"),
     ):
-        parser = orders.add_parser(name, help=text, description=order.__doc__)
-        parser.set_defaults(command=order)
-        parser.add_argument("--json", action="store_true", help="print one JSON object")
+        own = orders.add_parser(name, help=text, description=order.__doc__)
+        own.set_defaults(order=order)
+        own.add_argument("--json", action="store_true", help="print one JSON object")
         if name != "list":
-            parser.add_argument("driver", help="name of a driver, or path of a module file")
+            own.add_argument("driver", help="name of a driver, or path of a module file")
         if name == "try":
-            parser.add_argument(
+            own.add_argument(
                 "--config",
                 action="append",
                 default=[],
                 metavar="OPTION=VALUE",
                 help="an option of the driver; given several times where it takes several values",
             )
-            parser.add_argument(
+            own.add_argument(
                 "--rows", type=int, default=ROWS, help=f"rows shown of a table (default {ROWS})"
             )
 
 
+def run(args: argparse.Namespace) -> int:
+    """Do the order; raises ConfigError for wrong input."""
+    return int(args.order(args))
+
+
 def list_drivers(args: argparse.Namespace) -> int:
     """List every installed driver, and why one cannot be used."""
-    found, causes = config.installed()
+    found, causes = sources.installed()
     texts = {name: made_by.DESCRIPTION or _first_line(made_by) for name, made_by in found.items()}
     if args.json:
         about = {name: {"description": text} for name, text in texts.items()}
@@ -59,7 +63,7 @@ def list_drivers(args: argparse.Namespace) -> int:
 
 def show(args: argparse.Namespace) -> int:
     """Show the options of a driver and, as far as they are known before a poll, its tables."""
-    made_by = config.driver(args.driver)
+    made_by = sources.driver(args.driver)
     options = [_about(option) for option in made_by.options()]
     tables = {table: _names(columns) for table, columns in made_by.get_schema().items()}
     if args.json:
@@ -81,8 +85,8 @@ def show(args: argparse.Namespace) -> int:
 def try_out(args: argparse.Namespace) -> int:
     """Poll once and print the tables; exit code 1 where the poll, or one of its tables, failed."""
     logging.getLogger("congress_dse").addHandler(logging.NullHandler())  # causes are printed
-    made_by = config.driver(args.driver)
-    options = config.checked(made_by, _given(made_by, args.config), args.driver)
+    made_by = sources.driver(args.driver)
+    options = sources.checked(made_by, _given(made_by, args.config), args.driver)
     if issubclass(made_by, PollingDataSourceDriver):
         options["lazy_tables"] = []
     try:

@@ -1,0 +1,1 @@
+"""Real masters and real workers, on the loopback interface only."""

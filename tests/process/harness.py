@@ -1,0 +1,162 @@
+"""An application under test: a process, its log line by line, its control socket."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+
+from congress_dse.exceptions import ControlError
+from congress_dse.manager.control import ask
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+FULL = bool(os.environ.get("CONGRESS_DSE_FULL"))  # the full counts of the acceptance scenarios
+
+
+def wait_for(condition, timeout_s=15.0, what=""):
+    """Wait until `condition()` is true, and answer it; fail by name otherwise."""
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        found = condition()
+        if found:
+            return found
+        threading.Event().wait(0.005)
+    raise AssertionError(f"not in {timeout_s} s: {what or condition}")
+
+
+class App:
+    """One example application, started as its own process."""
+
+    def __init__(self, script, *args, control, env=None, cwd=None):
+        self.control = str(control)
+        path = script if os.path.isabs(str(script)) else HERE / "apps" / script
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment["APP_CONTROL"] = self.control
+        environment.pop("PYTHONUNBUFFERED", None)  # a line is one write, whoever prints beside
+        environment.update(env or {})
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", str(path), *map(str, args)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=environment,
+            cwd=cwd,
+            start_new_session=True,
+        )
+        self.pid = self.process.pid
+        self.lines = []
+        self.came = threading.Condition()
+        self.seen = set()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            with self.came:
+                self.lines.append(line.rstrip("\n"))
+                self.came.notify_all()
+
+    def line(self, pattern, timeout_s=15.0, after=0, count=1):
+        """Wait for the `count`th line that matches; answer its match."""
+        regex = re.compile(pattern)
+        end = time.monotonic() + timeout_s
+        with self.came:
+            while True:
+                found = [m for text in self.lines[after:] if (m := regex.search(text))]
+                if len(found) >= count:
+                    return found[count - 1]
+                left = end - time.monotonic()
+                if left <= 0 or not self.came.wait(left):
+                    text = "\n".join(self.lines[-40:])
+                    raise AssertionError(f"no {pattern!r} (x{count}) in {timeout_s} s:\n{text}")
+
+    def send(self, number):
+        os.kill(self.pid, number)
+
+    def ask(self, command, **request):
+        return ask(self.control, {"command": command, **request}, request.get("timeout_s", 15.0))
+
+    def workers(self, service=None, state="ready"):
+        """The workers in `state`, as the control socket has them; none while it is shut."""
+        try:
+            found = self.ask("workers")
+        except ControlError:
+            return []
+        self.seen.update(w["pid"] for w in found if w["pid"])
+        return [w for w in found if w["state"] == state and service in {None, w["service"]}]
+
+    def ready(self, count, service=None, timeout_s=20.0):
+        """Wait until exactly `count` workers are ready; answer them."""
+
+        def enough():
+            found = self.workers(service)
+            return found if len(found) == count else None
+
+        return wait_for(enough, timeout_s, f"{count} ready of {service}: {self.lines[-30:]}")
+
+    def replaced(self, pid, service=None, timeout_s=10.0, count=None):
+        """Wait until the worker `pid` has gone and its service is whole again; the seconds."""
+        begin = time.monotonic()
+
+        def whole():
+            pids = [w["pid"] for w in self.workers(service)]
+            return pid not in pids and len(pids) == count
+
+        wait_for(whole, timeout_s, f"{pid} replaced: {self.lines[-30:]}")
+        return time.monotonic() - begin
+
+    def children(self):
+        """The pids of all descendants."""
+        try:
+            found = [p.pid for p in psutil.Process(self.pid).children(recursive=True)]
+        except psutil.NoSuchProcess:
+            found = []
+        self.seen.update(found)
+        return found
+
+    def wait(self, timeout_s=15.0):
+        """Wait for the end; the exit code. All output has been read afterwards."""
+        code = self.process.wait(timeout_s)
+        self.reader.join(timeout_s)
+        return code
+
+    def stop(self, number=signal.SIGTERM, timeout_s=15.0):
+        self.children()
+        begin = time.monotonic()
+        self.send(number)
+        code = self.wait(timeout_s)
+        return code, time.monotonic() - begin
+
+    def gone(self, timeout_s=2.0):
+        """Wait until nothing of it is left; the seconds."""
+        begin = time.monotonic()
+        wait_for(lambda: not any(map(alive, self.seen)), timeout_s, f"gone: {self.seen}")
+        return time.monotonic() - begin
+
+    def close(self):
+        self.children()
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(10)
+        for pid in self.seen:
+            if alive(pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        self.reader.join(5)
+        self.process.stdout.close()
+
+
+def alive(pid):
+    """Whether `pid` runs, and is no zombie."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

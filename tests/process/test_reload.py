@@ -1,0 +1,134 @@
+"""Reload, resize and recycling under load: scenarios 4, 5 and 6 of the acceptance list."""
+
+import json
+import signal
+import threading
+import time
+
+import pytest
+
+from congress_dse.manager import commands
+
+from .harness import FULL, wait_for
+from .load import Load
+
+
+@pytest.fixture
+def web(start, tmp_path):
+    """A web application and its port; ``web.conf(...)`` writes its file."""
+    path = tmp_path / "web.json"
+
+    def begin(*args, **conf):
+        def write(**changes):
+            path.write_text(json.dumps({"greeting": "hello", "workers": 2, **conf, **changes}))
+
+        write()
+        app = start("web.py", "conf", path, *args)
+        app.conf, app.path = write, path
+        app.port = int(app.line(r"listens on \('127.0.0.1', (\d+)\)")[1])
+        app.ready(conf.get("workers", 2))
+        return app
+
+    return begin
+
+
+class Watch:
+    """Counts ready workers all the time, from the control socket."""
+
+    def __init__(self, app):
+        self.app = app
+        self.least = 99
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self):
+        while not self.over.wait(0.02):
+            self.least = min(self.least, len(self.app.workers()))
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join(10)
+
+
+@pytest.mark.timeout(180)
+def test_reloads_under_load_drop_nothing(web):
+    app = web(workers=2)
+    reloads = 10 if FULL else 3
+    with Load(app.port) as load, Watch(app) as watch:
+        for n in range(reloads):
+            app.conf(greeting=f"hello-{n}")
+            done = sum("reload done" in line for line in app.lines)
+            app.send(signal.SIGHUP)
+            if n == 1:
+                app.send(signal.SIGHUP)  # within 10 ms of the other
+            app.line("reload done", 30, count=done + 1)
+        wait_for(lambda: load.total >= (5000 if FULL else 1500), 60)
+        fresh = f"hello-{reloads - 1}"
+        wait_for(lambda: any(body.startswith(fresh) for body in load.bodies), 10)
+    print(f"{load.total} requests, {len(load.failures)} failed, ready never under {watch.least}")
+    assert load.failures == []
+    assert watch.least >= 1
+    assert app.process.poll() is None
+    assert app.stop()[0] == 0
+    app.line("master has eventlet: False")
+
+
+@pytest.mark.parametrize("fault", ["file", "boot", "mute"])
+def test_a_bad_reload_leaves_the_old_generation_and_says_why(web, capsys, fault):
+    app = web(workers=2)
+    old = {w["pid"] for w in app.ready(2)}
+    if fault == "file":
+        app.path.write_text("{no json")
+    else:
+        app.conf(fail=fault)
+    begin = time.monotonic()
+    code = commands.reload(app.control, wait=True)
+    assert time.monotonic() - begin < 10
+    assert code != 0
+    cause = {"file": "JSONDecodeError", "boot": "cannot be built", "mute": "not ready after"}[fault]
+    assert cause in capsys.readouterr().err
+    assert cause in app.ask("status")["reload"]["cause"]
+    assert {w["pid"] for w in app.ready(2)} == old
+    tried = any("successor not taken" in line for line in app.lines)
+    assert tried == (fault != "file"), "a bad file is refused before anything starts"
+    with Load(app.port, clients=2) as load:
+        wait_for(lambda: load.total > 20)
+    assert load.failures == []
+    app.conf(greeting="mended")
+    assert commands.reload(app.control, wait=True) == 0
+    assert not old & {w["pid"] for w in app.ready(2)}
+
+
+@pytest.mark.timeout(120)
+def test_recycling_is_staggered_and_drops_nothing(web):
+    seconds = 20 if FULL else 6
+    rates = {}
+    for limit in (0, 200):
+        app = web("max_requests", limit, workers=4)
+        pids = {w["pid"] for w in app.ready(4)}
+        with Load(app.port, pause_s=0.004) as load, Watch(app) as watch:
+            load.over.wait(seconds)
+        rates[limit] = load.total / load.seconds
+        assert load.failures == []
+        assert watch.least >= 3, "never more than one out"
+        changed = len({w["pid"] for w in app.ready(4)} - pids)
+        assert bool(changed) == bool(limit)
+        assert app.stop()[0] == 0
+    share = rates[200] / rates[0]
+    print(f"requests/s {rates[0]:.0f} without, {rates[200]:.0f} with recycling: {share:.0%}")
+    assert share >= (0.9 if FULL else 0.8)
+
+
+def test_resizing_by_reload_and_by_command(web, capsys):
+    app = web(workers=1)
+    app.conf(workers=3)
+    app.send(signal.SIGHUP)
+    app.ready(3)
+    assert commands.workers(app.control, resize=("Web", 1)) == 0
+    app.ready(1)
+    assert commands.workers(app.control, resize=("Nobody", 1)) != 0
+    assert "no service 'Nobody'" in capsys.readouterr().err
