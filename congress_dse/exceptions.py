@@ -61,6 +61,10 @@ class InvalidTranslator(EngineError, ValueError):
     """A translator that cannot translate: one line for each fault, with its path inside it."""
 
 
+class InvalidRows(EngineError, ValueError):
+    """Rows that a table does not take: the text names table, row and what is wrong with it."""
+
+
 class NotPlain(EngineError, TypeError):
     """Something that cannot cross to a spawned worker; the text has its attribute path."""
 
