@@ -28,36 +28,42 @@ def main() -> None:
     changed = args.rows // 200  # as many come as go: together one row in a hundred
     print(f"{args.rows:,} rows, {2 * changed:,} changed, median of {args.rounds}, CPU time")
     for name, measure in SUBJECTS.items():
-        found = [measure(set(rows), changed) for _ in range(args.rounds)]
+        found = [_measured(measure, rows, changed) for _ in range(args.rounds)]
         cpu_s, peak_b = (statistics.median(column) for column in zip(*found, strict=True))
         print(f"{name:<44} {cpu_s * 1e3:10.1f} ms {peak_b / 2**20:9.1f} MiB more")
 
 
-def delta(rows: Rows, changed: int) -> tuple[float, float]:
+def delta(rows: Rows, changed: int) -> Callable[[], Any]:
     """The driver gives the change."""
     added, removed = _change(rows, changed)
     return _published(rows, Delta(added, removed))
 
 
-def whole(rows: Rows, changed: int) -> tuple[float, float]:
+def whole(rows: Rows, changed: int) -> Callable[[], Any]:
     """The driver gives the table as it is now."""
     added, removed = _change(rows, changed)
     return _published(rows, (rows - removed) | added)
 
 
-def plain(rows: Rows, changed: int) -> tuple[float, float]:
+def plain(rows: Rows, changed: int) -> Callable[[], Any]:
     """Without numbered deltas: both differences, and a copy for a subscriber."""
     added, removed = _change(rows, changed)
     after = (rows - removed) | added
-    return _measured(lambda: (after - rows, rows - after, set(after)))
+    return lambda: (after - rows, rows - after, set(after))
 
 
-def _published(rows: Rows, newdata: Any) -> tuple[float, float]:
+def _published(rows: Rows, newdata: Any) -> Callable[[], Any]:
     table, mine = pubData("t"), subData("p", "t", "id", None)
     table.addsubscriber("s", "push", "id")
     table.update(rows)
     mine.receive("p", table.get())
-    return _measured(lambda: mine.receive("p", table.update(newdata)))
+
+    def publish() -> Any:
+        update = table.update(newdata)
+        assert update is not None
+        return mine.receive("p", update)
+
+    return publish
 
 
 def _change(rows: Rows, changed: int) -> tuple[Rows, Rows]:
@@ -65,18 +71,20 @@ def _change(rows: Rows, changed: int) -> tuple[Rows, Rows]:
     return {(-1 - number, "new", "up") for number in range(changed)}, removed
 
 
-def _measured(call: Callable[[], Any]) -> tuple[float, float]:
-    """CPU seconds of a call, and the bytes that it held at most, from a second one apart."""
+def _measured(
+    measure: Callable[[Rows, int], Callable[[], Any]], rows: Rows, changed: int
+) -> tuple[float, float]:
+    """CPU seconds of one call, and the bytes that another, of its own, held at most."""
+    call = measure(rows, changed)
     gc.collect()
     begun = time.process_time()
-    kept = call()
+    call()
     cpu_s = time.process_time() - begun
-    del kept
+    call = measure(rows, changed)
     tracemalloc.start()
-    kept = call()
+    call()
     _, peak_b = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    del kept
     return cpu_s, peak_b
 
 
