@@ -3,7 +3,7 @@
 Tables follow events between the polls of other sources, which stay the truth: an event can have
 them read again. An event is acknowledged once it is in this service's mailbox, and comes again
 where it was not. The poll of this source is a look at the broker: while that is not to be reached
-the tables are stale; the listener finds it again by itself.
+the tables are stale; when it is back, a new listener makes its queues before they are not.
 """
 
 from collections.abc import Mapping
@@ -20,6 +20,8 @@ from congress_dse.runtime import chosen as runtime
 
 PUBLISH_S = 0.05  # events that come together are published together
 CONNECT_S = 5.0
+RABBIT = ("rabbit", "amqp")
+HEARTBEAT_RATE = 100  # looks in the minute of a heartbeat, twice over: one in 0.3 s
 
 
 class NotificationsDriver(PollingDataSourceDriver):
@@ -94,8 +96,13 @@ class NotificationsDriver(PollingDataSourceDriver):
 
     def update_from_datasource(self) -> None:
         """Look whether the broker is there, and listen if we do not yet."""
-        if self.url.transport in {"rabbit", "amqp"}:
-            reach(self.url)
+        if self.url.transport in RABBIT:
+            try:
+                reach(self.url)
+            except exceptions.SourceError:
+                # Heard again means that the queues are there again: a new listener makes them.
+                self.spawn(deafen, *self._let_go())
+                raise
         if self._listener is None:
             self._listen()
 
@@ -105,7 +112,7 @@ class NotificationsDriver(PollingDataSourceDriver):
 
     def cleanup(self) -> None:
         super().cleanup()
-        self._deafen()
+        deafen(*self._let_go())
 
     def take(self, event: Mapping[str, Any]) -> None:
         """Take one event, in this service's own turn."""
@@ -143,6 +150,9 @@ class NotificationsDriver(PollingDataSourceDriver):
 
     def _listen(self) -> None:
         transport = oslo_messaging.get_notification_transport(self.conf, url=self.url)
+        if self.url.transport in RABBIT:
+            # It looks whether it is to stop only as often as it looks after the heartbeat.
+            self.conf.set_override("heartbeat_rate", HEARTBEAT_RATE, "oslo_messaging_rabbit")
         targets = [
             oslo_messaging.Target(topic=topic, exchange=exchange)
             for topic in self.args["topics"]
@@ -160,18 +170,14 @@ class NotificationsDriver(PollingDataSourceDriver):
         try:
             self._listener.start(override_pool_size=1)  # one at a time: in their order
         except BaseException:
-            self._deafen()
+            deafen(*self._let_go())
             raise
 
-    def _deafen(self) -> None:
-        """Stop listening and let go of the broker."""
+    def _let_go(self) -> tuple[Any, Any]:
+        """The listener and the transport, which are to be stopped and are ours no more."""
         listener, self._listener = self._listener, None
         transport, self._transport = self._transport, None
-        if listener is not None and listener.listener is not None:
-            listener.stop()
-            listener.wait()
-        if transport is not None:
-            transport.cleanup()
+        return listener, transport
 
 
 class Endpoint:
@@ -197,6 +203,15 @@ class Endpoint:
         return oslo_messaging.NotificationResult.HANDLED
 
     warn = error = critical = info
+
+
+def deafen(listener: Any, transport: Any) -> None:
+    """Stop listening and let go of the broker; waits for a broker that is gone."""
+    if listener is not None and listener.listener is not None:
+        listener.stop()
+        listener.wait()
+    if transport is not None:
+        transport.cleanup()
 
 
 def reach(url: Any) -> None:
