@@ -6,7 +6,7 @@ from pathlib import Path
 from oslo_config import cfg
 
 from congress_dse import exceptions
-from congress_dse.datasources.polling_driver import PollingDataSourceDriver
+from congress_dse.datasources.datasource_driver import PollingDataSourceDriver
 
 VALUE = {"translation-type": "VALUE"}
 

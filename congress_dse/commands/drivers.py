@@ -9,8 +9,7 @@ from typing import Any
 
 from congress_dse import exceptions, sources
 from congress_dse.datasources import options as secrets
-from congress_dse.datasources.datasource_driver import DataSourceDriver
-from congress_dse.datasources.polling_driver import PollingDataSourceDriver
+from congress_dse.datasources.datasource_driver import DataSourceDriver, PollingDataSourceDriver
 from congress_dse.watch import readable
 
 FAILED = 1

@@ -17,8 +17,8 @@ from oslo_config import cfg
 
 from congress_dse import exceptions
 from congress_dse.datasources import values
+from congress_dse.datasources.datasource_driver import PollingDataSourceDriver
 from congress_dse.datasources.options import describe
-from congress_dse.datasources.polling_driver import PollingDataSourceDriver
 
 SETTLED_S = 2.0  # a file whose end may be missing is taken as it is once it rested so long
 

@@ -16,6 +16,7 @@ from oslo_config import cfg, types
 
 from congress_dse import exceptions
 from congress_dse.datasources import dialect, values
+from congress_dse.datasources.datasource_driver import PollingDataSourceDriver
 from congress_dse.datasources.http_pages import (
     MB,
     Client,
@@ -27,7 +28,6 @@ from congress_dse.datasources.http_pages import (
     with_query,
 )
 from congress_dse.datasources.named import Named, named
-from congress_dse.datasources.polling_driver import PollingDataSourceDriver
 from congress_dse.datasources.translators import Translators
 
 LARGE_B = 64 * 1024  # a body from here on is parsed in a native thread

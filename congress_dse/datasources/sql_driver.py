@@ -14,8 +14,8 @@ from sqlalchemy import exc
 
 from congress_dse import exceptions
 from congress_dse.datasources import statements
+from congress_dse.datasources.datasource_driver import PollingDataSourceDriver
 from congress_dse.datasources.named import Named, named
-from congress_dse.datasources.polling_driver import PollingDataSourceDriver
 from congress_dse.datasources.sql_reading import Followed, Query, Reader, engine, listening, url_of
 from congress_dse.runtime import chosen as runtime
 

@@ -186,7 +186,7 @@ def test_every_fault_is_told_at_once(serve, conf):
 
 def test_a_driver_of_one_s_own_is_a_module_file(serve, conf, tmp_path):
     (tmp_path / "mine.py").write_text(
-        "from congress_dse.datasources.polling_driver import PollingDataSourceDriver\n"
+        "from congress_dse.datasources.datasource_driver import PollingDataSourceDriver\n"
         "class Mine(PollingDataSourceDriver):\n"
         "    def update_from_datasource(self):\n"
         "        self.state['t'] = {('mine', 1)}\n"

@@ -12,8 +12,8 @@ from typing import Any
 from congress_dse import exceptions
 from congress_dse.d6message import d6msg
 from congress_dse.datasources import options
-from congress_dse.datasources.datasource_driver import ALL, DataSourceDriver
 from congress_dse.datasources.polling import Polling
+from congress_dse.datasources.source import ALL, DataSourceDriver
 from congress_dse.runtime import chosen as runtime
 
 LOG = logging.getLogger(__name__)
