@@ -244,6 +244,8 @@ def _told() -> Iterator[None]:
     try:
         yield
     except exc.DBAPIError as error:
-        raise exceptions.SourceError(str(error.orig)) from error
+        # The first line: what follows shows the statement, whose cursor has another name each time.
+        words = str(error.orig).strip().splitlines() or [type(error.orig).__name__]
+        raise exceptions.SourceError(words[0]) from error
     except (exc.SQLAlchemyError, sqlite3.Error, ValueError, OverflowError) as error:
         raise exceptions.SourceError(str(error)) from error

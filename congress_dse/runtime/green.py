@@ -232,7 +232,7 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
     def after(self, delay_s: float, call: Callable[..., Any], *args: Any) -> Timer:
         """Call `call(*args)` in the actor's own turn, `delay_s` from now."""
         if self._timers is None:
-            self._timers = Timers()
+            self._timers = Timers(self._arm)
         timer = self._timers.add(monotonic() + delay_s, call, *args)
         self._arm()
         return timer

@@ -29,11 +29,15 @@ class Timer:
 
 
 class Timers:
-    """A heap of timers; the host asks `due` and brings the time to `pop`."""
+    """A heap of timers; the host asks `due` and brings the time to `pop`.
 
-    __slots__ = ("_cancelled", "_heap")
+    `on_empty` is called when the last timer was cancelled: the host need not be woken any more.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_cancelled", "_heap", "_on_empty")
+
+    def __init__(self, on_empty: Callable[[], Any] | None = None) -> None:
+        self._on_empty = on_empty
         self._heap: list[tuple[float, int, Timer]] = []
         self._cancelled = 0
 
@@ -74,6 +78,8 @@ class Timers:
             self._heap = [item for item in self._heap if item[2].call is not None]
             heapq.heapify(self._heap)
             self._cancelled = 0
+        if self._on_empty is not None and not len(self):
+            self._on_empty()
 
     def __len__(self) -> int:
         return len(self._heap) - self._cancelled

@@ -124,7 +124,7 @@ def test_a_reader_that_goes_away_ends_it_with_zero(serve, conf):
 
 FILES = "[datasource:files]\ndriver = file\npath = {folder}\n"
 WRONG = [
-    ("[datasource:x]\ndriver = nosuch\n", ["[datasource:x] driver", "'nosuch'", "file, host"]),
+    ("[datasource:x]\ndriver = nosuch\n", ["[datasource:x] driver", "'nosuch'", "installed are"]),
     ("[datasource:x]\npoll_time = 1\n", ["[datasource:x] driver: required"]),
     ("[datasource:x]\ndriver = file\n", ["[datasource:x] path: required"]),
     (FILES + "pol_time = 1\n", ["[datasource:files] pol_time: no such option"]),
