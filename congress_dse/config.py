@@ -1,23 +1,21 @@
-"""Configuration: every option of the engine by its group, and the datasources of a file, checked.
+"""Configuration: every option of the engine by its group, and what a file may not hold.
 
-A datasource is a section ``[datasource:NAME]`` with a ``driver`` and that driver's own options.
-All that is wrong in a file is found before anything starts, and told with section and option.
+It is read by a master too, which has no runtime: what a datasource's section may hold is its
+driver's to say, in `sources`.
 """
 
-import inspect
+import os
+import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from oslo_config import cfg
-from stevedore import extension
+from oslo_config import cfg, types
 
-from congress_dse import exceptions, modules
-from congress_dse.datasources.datasource_driver import DataSourceDriver
+from congress_dse import exceptions
+from congress_dse.manager import options as processes
 
-NAMESPACE = "congress_dse.datasources"
-PREFIX = "datasource:"
+DATASOURCE = "datasource:"  # opens the name of a section that makes a datasource
 
 DEFAULT_OPTIONS = [
     cfg.BoolOpt("debug", default=False, mutable=True, help="Log at DEBUG instead of INFO."),
@@ -26,164 +24,49 @@ DEFAULT_OPTIONS = [
         help="File to log to; without it, the log goes to standard error.",
         metavar="PATH",
     ),
-    cfg.FloatOpt(
-        "graceful_shutdown_timeout",
-        default=10.0,
-        min=0.1,
-        mutable=True,
-        help="Seconds in which a stop lets services handle what is queued and clean up.",
-    ),
 ]
-DRIVER_OPTION = cfg.StrOpt(
-    "driver",
-    required=True,
-    help="Name of an installed driver, or path of a module file that has one.",
-)
 
+_TYPES: dict[type, Any] = {int: types.Integer(), float: types.Float(), str: types.String()}
 
-@dataclass(frozen=True)
-class Source:
-    """One datasource of a configuration, ready to be created."""
-
-    name: str
-    driver: type[DataSourceDriver]
-    args: dict[str, Any]
+GROUPS = {
+    "DEFAULT": DEFAULT_OPTIONS,
+    processes.GROUP: [
+        cfg.Opt(o.name, type=_TYPES[o.kind], default=o.default, mutable=o.mutable, help=o.help)
+        for o in processes.OPTIONS
+    ],
+}
 
 
 def read(files: Iterable[str]) -> cfg.ConfigOpts:
-    """Read configuration files; raises ConfigError where one cannot be read or parsed."""
-    conf = cfg.ConfigOpts()
-    conf.register_opts(DEFAULT_OPTIONS)
+    """Read configuration files; raises ConfigError where one cannot be read or parsed.
+
+    What else may be wrong with them is told by `faults`.
+    """
     names = list(files)
     for name in names:
         if not Path(name).is_file():
             raise exceptions.ConfigError(f"{name}: no such file")
+        try:
+            Path(name).read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise exceptions.ConfigError(f"{name}: cannot be read: {one_line(error)}") from error
+    conf = cfg.ConfigOpts()
+    for group, opts in GROUPS.items():
+        conf.register_opts(opts, group=None if group == "DEFAULT" else group)
     try:
         conf([], project="congress-dse", default_config_files=names, default_config_dirs=[])
     except (cfg.Error, OSError) as error:
-        raise exceptions.ConfigError(_one_line(error)) from error
+        raise exceptions.ConfigError(one_line(error)) from error
     return conf
 
 
-def sources(conf: cfg.ConfigOpts) -> list[Source]:
-    """The datasources of `conf`, in the order of its files.
-
-    Raises ConfigError with a line for each section and option at fault.
-    """
-    wrong = [*_unknown(conf)]
-    found = []
-    for section in _sections(conf):
-        if section.startswith(PREFIX):
-            try:
-                found.append(_source(conf, section))
-            except exceptions.ConfigError as error:
-                wrong.append(str(error))
-    if wrong:
-        raise exceptions.ConfigError("\n".join(wrong))
-    return found
+def faults(conf: cfg.ConfigOpts) -> list[str]:
+    """A line for each section and option at fault, outside the datasources' sections."""
+    return [*_unknown(conf), *_wrong(conf)]
 
 
-def drivers() -> dict[str, type[DataSourceDriver]]:
-    """Every installed driver by its name; one that cannot be imported is left out."""
-    manager = extension.ExtensionManager(NAMESPACE, on_load_failure_callback=_not_loaded)
-    return {e.name: _driver_class(e.plugin, e.name) for e in manager}
-
-
-def driver(name: str) -> type[DataSourceDriver]:
-    """The driver called `name`, or that of the module file `name`; raises ConfigError for none."""
-    if name.endswith(".py"):
-        module = f"congress_dse_driver_{Path(name).stem}"
-        try:
-            modules.load(module, name)
-        except exceptions.DataServiceError as error:
-            raise exceptions.ConfigError(_one_line(error)) from error
-        return _driver_class(modules.find(module), name)
-    known = drivers()
-    if name not in known:
-        raise exceptions.ConfigError(
-            f"no driver {name!r} is installed; installed are {', '.join(sorted(known))}"
-        )
-    return known[name]
-
-
-def checked(made_by: type[DataSourceDriver], given: dict[str, Any], where: str) -> dict[str, Any]:
-    """The options of a driver from text or values, each of its own type.
-
-    Raises ConfigError with a line for each that is missing, unknown or wrong; `where` opens each
-    line.
-    """
-    options = {option.dest: option for option in made_by.options()}
-    wrong = [f"{where} {key}: no such option" for key in given if key not in options]
-    args: dict[str, Any] = {}
-    for key, option in options.items():
-        if given.get(key) in {None, ""} and option.required:
-            wrong.append(f"{where} {key}: required, and missing")
-        elif given.get(key) is not None:
-            try:
-                args[key] = option.type(given[key])
-            except (ValueError, TypeError) as error:
-                shown = "the value" if option.secret else f"{given[key]!r}"
-                wrong.append(f"{where} {key}: {shown} is wrong: {_one_line(error)}")
-    if not wrong:
-        values = {o.dest: args.get(o.dest, o.default) for o in options.values()}
-        wrong = [f"{where} {key}: {what}" for key, what in made_by.check(values)]
-    if wrong:
-        raise exceptions.ConfigError("\n".join(wrong))
-    return args
-
-
-def list_opts() -> list[tuple[str, list[Any]]]:
-    """Every option, for oslo-config-generator; a datasource of each driver as an example."""
-    examples = [
-        (f"{PREFIX}{name}", [_example_driver(name), *found.options()])
-        for name, found in sorted(drivers().items())
-    ]
-    return [("DEFAULT", DEFAULT_OPTIONS), *examples]
-
-
-def _source(conf: cfg.ConfigOpts, section: str) -> Source:
-    where = f"[{section}]"
-    given = _raw(conf, section)
-    name = given.pop("driver", "")
-    if not section[len(PREFIX) :]:
-        raise exceptions.ConfigError(f"{where}: a datasource needs a name: [{PREFIX}NAME]")
-    if not name:
-        raise exceptions.ConfigError(f"{where} driver: required, and missing")
-    try:
-        made_by = driver(name)
-    except exceptions.ConfigError as error:
-        raise exceptions.ConfigError(f"{where} driver: {error}") from error
-    return Source(section[len(PREFIX) :], made_by, checked(made_by, given, where))
-
-
-def _raw(conf: cfg.ConfigOpts, section: str) -> dict[str, str]:
-    """The text of each option of a section; a later file wins, as with every other section."""
-    values: dict[str, str] = {}
-    for parsed in _parsed(conf):
-        values |= {key: texts[-1] for key, texts in parsed.get(section, {}).items()}
-    return values
-
-
-def _unknown(conf: cfg.ConfigOpts) -> list[str]:
-    """A line for each section and option that nobody reads: most often it is misspelt."""
-    known = {"DEFAULT": {o.dest for o in DEFAULT_OPTIONS}}
-    wrong = []
-    for parsed in _parsed(conf):
-        for section, values in parsed.items():
-            if section.startswith(PREFIX):
-                continue
-            if section not in known:
-                wrong.append(f"[{section}]: no such section; a datasource is [{PREFIX}NAME]")
-                continue
-            wrong += [f"[{section}] {k}: no such option" for k in values if k not in known[section]]
-    return wrong
-
-
-def _sections(conf: cfg.ConfigOpts) -> list[str]:
-    return list(dict.fromkeys(section for parsed in _parsed(conf) for section in parsed))
-
-
-def _parsed(conf: cfg.ConfigOpts) -> list[dict[str, dict[str, list[str]]]]:
+def parsed(conf: cfg.ConfigOpts) -> list[dict[str, dict[str, list[str]]]]:
+    """The sections of each file, as text: for those whose options nobody registers."""
     every = []
     for name in conf.default_config_files:
         sections: dict[str, dict[str, list[str]]] = {}
@@ -192,29 +75,43 @@ def _parsed(conf: cfg.ConfigOpts) -> list[dict[str, dict[str, list[str]]]]:
     return every
 
 
-def _driver_class(plugin: Any, name: str) -> type[DataSourceDriver]:
-    """The driver that an entry point or a module file stands for."""
-    if inspect.isclass(plugin) and issubclass(plugin, DataSourceDriver):
-        return plugin
-    own = [
-        value
-        for value in vars(plugin).values()
-        if inspect.isclass(value)
-        and issubclass(value, DataSourceDriver)
-        and value.__module__ == plugin.__name__
-    ]
-    if not own:
-        raise exceptions.ConfigError(f"{name}: has no class derived from DataSourceDriver")
-    return own[-1]  # the last is the most derived, as modules are written
+def control_path(conf: cfg.ConfigOpts) -> str:
+    """Where the master of this configuration listens for orders."""
+    given: str = conf[processes.GROUP].control_socket
+    if given:
+        return given
+    home = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    owner = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
+    return str(Path(home) / f"congress-dse-{owner}.control")
 
 
-def _example_driver(name: str) -> Any:
-    return cfg.StrOpt("driver", default=name, help=DRIVER_OPTION.help)
-
-
-def _not_loaded(_manager: Any, _entry_point: Any, _error: BaseException) -> None:
-    """A driver whose own libraries are missing is no driver here, and no fault of the others."""
-
-
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """What an error says, in one line."""
     return " ".join(str(error).split())
+
+
+def _unknown(conf: cfg.ConfigOpts) -> list[str]:
+    """A line for each section and option that nobody reads: most often it is misspelt."""
+    known = {group: {option.dest for option in opts} for group, opts in GROUPS.items()}
+    wrong = []
+    for file in parsed(conf):
+        for section, values in file.items():
+            if section.startswith(DATASOURCE):
+                continue
+            if section not in known:
+                wrong.append(f"[{section}]: no such section; a datasource is [{DATASOURCE}NAME]")
+                continue
+            wrong += [f"[{section}] {k}: no such option" for k in values if k not in known[section]]
+    return wrong
+
+
+def _wrong(conf: cfg.ConfigOpts) -> list[str]:
+    """A line for each option whose value is not of its type."""
+    wrong = []
+    for group, opts in GROUPS.items():
+        for option in opts:
+            try:
+                (conf if group == "DEFAULT" else conf[group])[option.dest]
+            except (cfg.Error, ValueError) as error:
+                wrong.append(f"[{group}] {option.dest}: {one_line(error)}")
+    return wrong

@@ -5,6 +5,7 @@ dead letter, but a subscription that comes before its publisher waits for it. ``
 the process's cage; with a name it makes one that is apart from it.
 """
 
+import copy
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -132,10 +133,7 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
         if self.stopping:
             raise exceptions.EngineStopped(f"{self.name} is stopping: ask {dataindex!r} of {key!r}")
         msg = d6msg(key, replyTo or self.name, "", "req", dataindex, args)
-        receivers = [inbox.name for inbox in self.table.routes(key) if hasattr(inbox, "name")]
-        return self.asks.ask(
-            msg, timeout_s, receivers, self.routemsg, lambda: self._doing(receivers)
-        )
+        return self.asks.ask(msg, timeout_s, self.table.routes(key), self.routemsg, self._doing)
 
     def bury(
         self, msg: d6msg, reason: str, receiver: str = "", attempts: int = 0, stack: str = ""
@@ -155,8 +153,8 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
         service = self.services.get(letter.receiver)
         if service is None:
             self.routemsg(letter.msg)
-        else:
-            service["inbox"].put(letter.msg)
+        elif service["inbox"].put(letter.msg) is False:
+            self._wait_for_room(service["inbox"], letter.msg)
         return True
 
     def letters(self) -> list[DeadLetter]:
@@ -196,7 +194,9 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
                     f"error loading service {name!r}: module {moduleName!r} has no d6service"
                 )
         self._check_new(name, replace=module_driver)
-        args = {**self.default_service_args.get(name, {}), **(args or {})}
+        defaults = copy.deepcopy(self.default_service_args.get(name, {}))
+        args = {**defaults, **(args or {})}
+        keys = keys if isinstance(keys, list | tuple) else list(keys)  # for each life anew
         plan = Plan(name, factory, keys, args, self._mailbox(name), policy, group, on_failure)
         about = {"description": description, "moduleName": moduleName, "type": type_, "id": id_}
         self.upkeep.create(plan, about)
@@ -391,13 +391,23 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
         while True:
             room = runtime.Waiter()
             inbox.room.append(room.send)
-            room.wait()
+            left_s = None if msg.deadline is None else max(0.0, msg.deadline - runtime.now())
+            try:
+                in_time = room.wait(left_s)
+            except BaseException:
+                inbox.give_up(room.send)
+                raise
+            if not in_time:
+                inbox.give_up(room.send)
+                self.bury(msg, "expired", inbox.name)
+                return
             if inbox.put(msg) is not False:
                 return
 
-    def _doing(self, receivers: list[str]) -> str:
+    def _doing(self, receivers: tuple[Any, ...]) -> str:
         """What the receivers of an ask are at: for the one who waited in vain."""
-        return "; ".join(self._at(name) for name in receivers) or "nobody has this key any more"
+        names = [inbox.name for inbox in receivers if hasattr(inbox, "name")]
+        return "; ".join(self._at(name) for name in names) or "nobody has this key any more"
 
     def _at(self, name: str) -> str:
         service = self if name == self.name else self.service_object(name)

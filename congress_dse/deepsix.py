@@ -49,9 +49,14 @@ class Born(ABCMeta):
     """Starts a service once all its constructors have returned; one that raises leaves nothing."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        service = super().__call__(*args, **kwargs)
-        if isinstance(service, deepSix):
-            service.begin()
+        made: Any = cls
+        service = made.__new__(made, *args, **kwargs)
+        try:
+            service.__init__(*args, **kwargs)
+        except BaseException:
+            _undo(service)
+            raise
+        service.begin()
         return service
 
 
@@ -78,7 +83,7 @@ class deepSix(publishing, subscribing, metaclass=Born):
         self.dataPath = dataPath
         self.keys: Any = [way for key in keys for way in (key, "local." + key)]
         self.keys += ["allservices", "local.allservices"]
-        self.on_failure: Callable[[Any, d6msg, Exception], bool] = _resume
+        self.on_failure: Callable[[Any, d6msg, BaseException], bool] = _resume
         if isinstance(inbox, runtime.Mailbox):
             inbox.bound(self.mailbox_capacity, self.mailbox_policy)
         self.publish("routeKeys", {"keys": self.keys})
@@ -109,7 +114,7 @@ class deepSix(publishing, subscribing, metaclass=Born):
             return
         getattr(self, name)(msg)
 
-    def failed(self, msg: d6msg, error: Exception) -> bool:
+    def failed(self, msg: d6msg, error: BaseException) -> bool:
         """Log, and let supervision decide whether the service goes on."""
         LOG.error("%s: %r failed", self.name, msg, exc_info=error)
         self._refuse(msg, error)
@@ -167,6 +172,14 @@ class deepSix(publishing, subscribing, metaclass=Born):
         self.d6run()
 
 
+def _undo(service: Any) -> None:
+    """Take back what a constructor began before it raised: subscriptions, timers, greenthreads."""
+    for corrId in list(getattr(service, "subdata", ())):
+        service.unsubscribe(corrId=corrId)
+    if hasattr(service, "_owned"):
+        service.release()
+
+
 RECEIVERS = {
     "sub": "insub",
     "unsub": "inunsub",
@@ -187,7 +200,7 @@ RECEIVERS = {
 _NO_MAILBOX = runtime.Mailbox()
 
 
-def _resume(_service: Any, _msg: d6msg, _error: Exception) -> bool:
+def _resume(_service: Any, _msg: d6msg, _error: BaseException) -> bool:
     """What a failed message does to a service that nobody supervises: it goes on with the next."""
     return True
 

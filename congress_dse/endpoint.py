@@ -39,7 +39,7 @@ class endpoint(runtime.Actor):
         return d6msg(key, self.name, corrId, kind, dataindex, body)
 
     def _rep(self, key: str, corrId: str, dataindex: str, body: dataObject) -> None:
-        self.send(self._message("rep", key, dataindex, corrId, body))
+        self.send(d6msg(key, self.name, corrId, "rep", dataindex, body))
 
     def _dead(self, msg: d6msg, reason: str) -> None:
         """Hand a message that this service cannot use to the bus's dead letters."""
@@ -47,7 +47,7 @@ class endpoint(runtime.Actor):
         if bury is not None:
             bury(msg, reason, self.name)
 
-    def _refuse(self, msg: d6msg, error: Exception) -> None:
+    def _refuse(self, msg: d6msg, error: BaseException) -> None:
         """Tell whoever waits for the answer to `msg` that there will be none, and why."""
         if msg.deadline is not None:
             failure = exceptions.RequestFailed(f"{self.name}: {type(error).__name__}: {error}")

@@ -57,12 +57,12 @@ class PollTimeout(SourceError):
     """A poll that outlived its deadline and was ended."""
 
 
-class RuntimeChosen(EngineError, RuntimeError):
-    """The process's runtime was chosen before, and is chosen once."""
-
-
 class InvalidTranslator(EngineError, ValueError):
     """A translator that cannot translate: one line for each fault, with its path inside it."""
+
+
+class InvalidRows(EngineError, ValueError):
+    """Rows that a table does not take: the text names table, row and what is wrong with it."""
 
 
 class NotPlain(EngineError, TypeError):

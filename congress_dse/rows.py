@@ -67,14 +67,20 @@ class Rows(AbstractSet[Any]):
         self, added: AbstractSet[Any], removed: AbstractSet[Any]
     ) -> tuple["Rows", set[Any], set[Any]]:
         """The newest version, and the net change: `added`, `removed` and all that followed."""
-        node, plus, minus = self, set(added), set(removed)
+        node, plus, minus = self, set(added), {row: row for row in removed}
         while node._next is not None:
             for row in node._removed:
-                plus.discard(row) if row in plus else minus.add(row)
+                if row in plus:
+                    plus.discard(row)
+                else:
+                    minus[row] = row
             for row in node._added:
-                minus.discard(row) if row in minus else plus.add(row)
+                if row in minus and _same(minus[row], row):
+                    del minus[row]
+                else:
+                    plus.add(row)
             node = node._next
-        return node, plus, minus
+        return node, plus, set(minus)
 
     def _copy(self) -> None:
         """Build this version's own rows from the nearest newer version that has some."""
@@ -189,15 +195,46 @@ def change(
     plus = set(delta.added)
     added = plus - before
     removed = {row for row in delta.removed if row in before and row not in plus}
-    again = plus & before
-    if again and len(types) > 1 and _columns_mix(before, again):
-        _retype(before, again, added, removed)
+    if len(types | number_types(removed)) > 1:
+        removed = {_stored(before, row) for row in removed}
+        for new in plus - added:
+            old = _stored(before, new)
+            if not _same(old, new):
+                added.add(new)
+                removed.add(old)
     return added, removed
 
 
 def number_types(rows: Iterable[Any]) -> set[type]:
     """The types of the numbers in `rows`: values of two of them can be equal."""
     return set(map(type, chain.from_iterable(rows))) & _NUMBERS
+
+
+class _Probe:
+    """Equal to one row; remembers which object of a set it was equal to."""
+
+    __slots__ = ("found", "row")
+
+    def __init__(self, row: Any) -> None:
+        self.row = self.found = row
+
+    def __hash__(self) -> int:
+        return hash(self.row)
+
+    def __eq__(self, other: object) -> bool:
+        self.found = other
+        return bool(self.row == other)
+
+
+def _stored(rows: AbstractSet[Any], row: Any) -> Any:
+    """The row in `rows` that is equal to `row`, which is known to be there."""
+    probe = _Probe(row)
+    return probe.found if probe in rows else row
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether equal rows are equal in type, too."""
+    return one is other or tuple(map(type, one)) == tuple(map(type, other))
 
 
 def _columns_mix(before: AbstractSet[Any], after: AbstractSet[Any]) -> bool:
@@ -216,6 +253,6 @@ def _retype(
     now = {row: row for row in after}
     for old in before:
         new = now.get(old)
-        if new is not None and new is not old and tuple(map(type, old)) != tuple(map(type, new)):
+        if new is not None and not _same(old, new):
             added.add(new)
             removed.add(old)

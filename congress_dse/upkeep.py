@@ -18,6 +18,7 @@ from congress_dse.supervision import Policy, Strategy, Supervisor, Verdict
 
 LOG = logging.getLogger(__name__)
 ATTEMPTS = 3  # lives that one message may cost
+TRIED_KEPT = 8  # messages of a service whose costs are remembered; each waits before all others
 CLEANUP_S = 2.0
 UNREAD_MAX = 100  # messages kept for a service that is no actor
 
@@ -41,6 +42,7 @@ class Plan:
     routing: str = ""
     ending: bool = False
     failure: str = ""
+    tried: dict[int, tuple[d6msg, int]] = field(default_factory=dict)
 
 
 class Upkeep:
@@ -72,9 +74,11 @@ class Upkeep:
                 f"error loading service {name!r}: on_failure {plan.on_failure!r} is none of "
                 f"{', '.join(ON_FAILURE)}"
             )
-        self._route(plan, [name, "local." + name])
         try:
+            self._route(plan, [name, "local." + name])
             service = self._made(plan)
+        except exceptions.InvalidKey as error:
+            raise exceptions.DataServiceError(f"error loading service {name!r}: {error}") from error
         except exceptions.DataServiceError:
             self._route(plan, [])
             raise
@@ -82,7 +86,11 @@ class Upkeep:
         cage.services[name] = {**entry, **about, "args": plan.args}
         self._plans[name] = plan
         self._groups[plan.group].add(name, plan.policy)
-        self._adopt(plan, service)
+        try:
+            self._adopt(plan, service)
+        except exceptions.InvalidKey as error:
+            self.finish(name, 0.0)
+            raise exceptions.DataServiceError(f"error loading service {name!r}: {error}") from error
         if isinstance(service, deepsix.deepSix):
             plan.routing = cage.subscribe(name, "routeKeys", callback=cage.updateRoutes, interval=5)
         else:
@@ -111,9 +119,13 @@ class Upkeep:
 
     def finish(self, name: str, step_s: float) -> list[str]:
         """End one service for good, within `step_s`; return its name if it had to be killed."""
-        plan = self._plans[name]
+        plan = self._plans.get(name)
+        if plan is None:
+            return []
         cage, service = self._cage, self._cage.services[name]["object"]
         in_time = self._end(plan, step_s)
+        if self._plans.get(name) is not plan:
+            return []  # somebody else has ended it meanwhile
         self._route(plan, [])
         if plan.routing:
             cage.unsubscribe(corrId=plan.routing)
@@ -154,7 +166,7 @@ class Upkeep:
         """Call the factory; what it raises becomes a DataServiceError with the service's name."""
         try:
             return plan.factory(plan.name, plan.keys, plan.inbox, self._cage, plan.args)
-        except Exception as error:
+        except runtime.Failure as error:
             raise exceptions.DataServiceError(
                 f"error loading service {plan.name!r}: {type(error).__name__}: {error}"
             ) from error
@@ -193,7 +205,7 @@ class Upkeep:
 
     # Death.
 
-    def _message_failed(self, service: Any, msg: d6msg, error: Exception) -> bool:
+    def _message_failed(self, service: Any, msg: d6msg, error: BaseException) -> bool:
         """Park what failed, or let the service die of it; return whether the service goes on."""
         plan = self._plans.get(service.name)
         if plan is None or plan.on_failure == "resume":
@@ -204,12 +216,14 @@ class Upkeep:
 
     def _once_more(self, plan: Plan, msg: d6msg, error: BaseException) -> None:
         """Give a message that cost a life to the next one, unless it has cost too many."""
-        attempts = plan.inbox.attempts
-        count = attempts[msg.correlationId] = attempts.get(msg.correlationId, 0) + 1
+        tried = plan.tried
+        count = tried.pop(id(msg), (msg, max(0, msg.attempts - 1)))[1] + 1
         if count < ATTEMPTS:
+            tried[id(msg)] = (msg, count)
+            if len(tried) > TRIED_KEPT:
+                del tried[next(iter(tried))]
             plan.inbox.again(msg)
         else:
-            del attempts[msg.correlationId]
             self._park(plan.name, msg, count, error)
 
     def _park(self, name: str, msg: d6msg, attempts: int, error: BaseException) -> None:
@@ -227,7 +241,7 @@ class Upkeep:
         entry = cage.services.get(plan.name)
         if entry is None or entry["object"] is not service or plan.ending:
             return
-        cause = service.cause
+        cause = service.cause if service.begun else runtime.Killed("before its first turn")
         service.release()
         if service.unfinished is not None:
             self._once_more(plan, service.unfinished, cause)
@@ -255,12 +269,16 @@ class Upkeep:
         elif verdict.action == "forget":
             self.finish(plan.name, 0.0)
         else:
-            self._cage.after(verdict.delay_s, self._restart, verdict.start)
+            self._restart_after(verdict.delay_s, verdict.start)
 
-    def _restart(self, names: tuple[str, ...]) -> None:
-        for name in names:
-            plan = self._plans.get(name)
-            if plan is not None:
+    def _restart_after(self, delay_s: float, names: Iterable[str]) -> None:
+        plans = [self._plans[name] for name in names]
+        self._cage.after(delay_s, self._restart, plans)
+
+    def _restart(self, plans: list[Plan]) -> None:
+        """Make those again that still are what they were: a name may have been given anew."""
+        for plan in plans:
+            if self._plans.get(plan.name) is plan:
                 plan.ending = False
                 self._rebirth(plan)
 
@@ -271,9 +289,8 @@ class Upkeep:
         LOG.error("%s: %s", plan.name, plan.failure)
         if plan.group:
             above = self._root.died(plan.group, verdict.cause, runtime.now())
-            members = tuple(self._groups[plan.group].children)
             if above.action == "restart":
-                self._cage.after(above.delay_s, self._restart, members)
+                self._restart_after(above.delay_s, self._groups[plan.group].children)
             else:
                 self.failed_groups[plan.group] = f"group given up with {plan.name}: {plan.failure}"
                 LOG.error("%s: %s", plan.group, self.failed_groups[plan.group])
@@ -348,7 +365,7 @@ def _clean_up(service: Any, name: str) -> None:
     try:
         with runtime.deadline(CLEANUP_S, late):
             service.cleanup()
-    except Exception:
+    except runtime.Failure:
         LOG.exception("%s: cleanup failed", name)
 
 

@@ -12,7 +12,7 @@ from congress_dse.manager import Service, ServiceManager, oslo_config_glue
 
 
 def do(what, *details):
-    print(what, *details, "in", os.getpid(), flush=True)
+    print(" ".join(map(str, (what, *details, "in", os.getpid()))) + "\n", end="", flush=True)
 
 
 class MyService(Service):

@@ -1,6 +1,6 @@
 import os
 
-from congress_dse.datasources.polling_driver import PollingDataSourceDriver
+from congress_dse.datasources.datasource_driver import PollingDataSourceDriver
 
 
 class LoadDriver(PollingDataSourceDriver):

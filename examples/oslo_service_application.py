@@ -12,7 +12,7 @@ from congress_dse import service
 
 
 def do(what, *details):
-    print(what, *details, "in", os.getpid(), flush=True)
+    print(" ".join(map(str, (what, *details, "in", os.getpid()))) + "\n", end="", flush=True)
 
 
 class MyService(service.Service):

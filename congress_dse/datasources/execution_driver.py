@@ -74,6 +74,7 @@ class ExecutionDriver:
             failure: Exception = exceptions.RequestFailed(
                 f"{self.name}: action {msg.dataindex}: {self.describe(error)}"
             )
+            failure.__cause__ = error
             self.do(lambda: self.answer(msg, failure))
         else:
             self.do(lambda: self.answer(msg, result))

@@ -16,10 +16,10 @@ import yaml
 from oslo_config import cfg
 
 from congress_dse import exceptions
+from congress_dse.datasources import values
+from congress_dse.datasources.datasource_driver import PollingDataSourceDriver
 from congress_dse.datasources.options import describe
-from congress_dse.datasources.polling_driver import PollingDataSourceDriver
 
-SCALARS = (str, int, float)
 SETTLED_S = 2.0  # a file whose end may be missing is taken as it is once it rested so long
 
 Row = tuple[Any, ...]
@@ -49,8 +49,8 @@ class FileDriver(PollingDataSourceDriver):
         if not self.path.is_dir():
             raise exceptions.SourceError(f"no folder at {str(self.path)!r}")
         found = self._files()
-        for table in self.state.keys() - found.keys():
-            del self.state[table]
+        for table in (self.state.keys() | self.stale.keys()) - found.keys() - {"*"}:
+            self.state.pop(table, None)
             self._seen.pop(table, None)
             self.mark_fresh(table)
         for table, file in found.items():
@@ -61,7 +61,7 @@ class FileDriver(PollingDataSourceDriver):
         """The file of each table; where two files have one name, the first is taken."""
         found: dict[str, Path] = {}
         for file in sorted(self.path.iterdir()):
-            if file.suffix.lower() in READERS and not file.name.startswith("."):
+            if file.suffix.lower() in READERS and file.name[0] != "." and not file.is_dir():
                 found.setdefault(file.stem, file)
         return found
 
@@ -107,36 +107,12 @@ def read_csv(text: str) -> tuple[Row, set[Row]]:
 
 def read_json(text: str) -> tuple[Row, set[Row]]:
     """Columns and rows of a JSON list."""
-    return read_list(json.loads(text))
+    return values.table(json.loads(text))
 
 
 def read_yaml(text: str) -> tuple[Row, set[Row]]:
     """Columns and rows of a YAML list."""
-    return read_list(yaml.safe_load(text))
-
-
-def read_list(data: Any) -> tuple[Row, set[Row]]:
-    """Columns and rows of a list of objects, of lists, or of single values.
-
-    The columns of objects are all their names, in order of first appearance; what an object lacks
-    is ``"None"``, as in Congress's tables. A value that is no scalar stands as JSON text.
-    """
-    if not isinstance(data, list):
-        raise exceptions.SourceError(f"not a list of rows but {type(data).__name__}")
-    if all(isinstance(item, dict) for item in data):
-        columns = tuple(dict.fromkeys(str(name) for item in data for name in item))
-        return columns, {tuple(_cell(item.get(name)) for name in columns) for item in data}
-    lists = [item if isinstance(item, list) else [item] for item in data]
-    width = max((len(item) for item in lists), default=0)
-    if any(len(item) != width for item in lists):
-        raise exceptions.SourceError(f"rows of different length; the longest has {width} values")
-    return tuple(f"c{at}" for at in range(width)), {tuple(map(_cell, item)) for item in lists}
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, bool) or value is None:
-        return str(value)
-    return value if isinstance(value, SCALARS) else json.dumps(value, sort_keys=True, default=str)
+    return values.table(yaml.safe_load(text))
 
 
 READERS: dict[str, Callable[[str], tuple[Row, set[Row]]]] = {

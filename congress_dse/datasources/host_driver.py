@@ -5,7 +5,7 @@ from typing import Any
 
 import psutil
 
-from congress_dse.datasources.polling_driver import PollingDataSourceDriver
+from congress_dse.datasources.datasource_driver import PollingDataSourceDriver
 
 MB = 1024 * 1024
 

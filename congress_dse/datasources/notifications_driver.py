@@ -14,8 +14,8 @@ import oslo_messaging
 from oslo_config import cfg
 
 from congress_dse import exceptions
+from congress_dse.datasources.datasource_driver import PollingDataSourceDriver
 from congress_dse.datasources.events import COLUMNS, EVENTS, Events
-from congress_dse.datasources.polling_driver import PollingDataSourceDriver
 from congress_dse.runtime import chosen as runtime
 
 PUBLISH_S = 0.05  # events that come together are published together

@@ -1,7 +1,7 @@
 """Options of drivers: what every source has, their defaults, and how secrets stay unseen."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from oslo_config import cfg
@@ -49,8 +49,7 @@ def with_defaults(options: Iterable[Any], args: Mapping[str, Any] | None) -> dic
 
 def secrets(options: Iterable[Any], args: Mapping[str, Any]) -> list[str]:
     """The texts that must not be seen: the values of secret options."""
-    values = [args.get(option.dest) for option in options if option.secret]
-    return [str(value) for value in values if value]
+    return [text for o in options if o.secret for text in _texts(args.get(o.dest))]
 
 
 def masked(text: str, hide: Iterable[str] = ()) -> str:
@@ -77,5 +76,20 @@ def describe(cause: BaseException | str, hide: Iterable[str] = ()) -> str:
     return masked(text, hide)
 
 
+def _texts(value: Any) -> Iterator[str]:
+    """Every text inside a value: an option that may be given several times is a list."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for part in value:
+            yield from _texts(part)
+    elif value:
+        yield str(value)
+
+
 def _shown(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _shown(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shown(part) for part in value]
     return masked(value) if isinstance(value, str) else value

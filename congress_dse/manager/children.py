@@ -116,7 +116,7 @@ class Nursery:
         self.title = title
         self._boxes = tempfile.mkdtemp(prefix="congress-dse-")
 
-    def start(self, start: Start, parked: list[str]) -> Child:
+    def start(self, start: Start, parked: list[str], slots: list[int]) -> Child:
         """Spawn the worker that the fleet decided on."""
         outfit = self.outfits[start.service]
         root = logging.getLogger()
@@ -135,8 +135,10 @@ class Nursery:
                 box_path=os.path.join(self._boxes, str(start.serial)),
                 log_level=root.level,
                 log_format=log_format(root),
+                log_file=log_file(root),
                 sealed=Sealed(outfit.parts),
                 parked=tuple(parked),
+                slots=tuple(slots),
                 measure_memory=bool(outfit.spec.max_rss_b),
             )
 
@@ -153,6 +155,12 @@ def beat_s(spec: Spec) -> float:
     if spec.max_requests or spec.max_rss_b:
         intervals.append(1.0)
     return min(intervals, default=3600.0)
+
+
+def log_file(root: logging.Logger) -> str:
+    """The file that the master logs to, which its workers append to; empty for standard error."""
+    files = [h.baseFilename for h in root.handlers if isinstance(h, logging.FileHandler)]
+    return files[0] if files else ""
 
 
 def log_format(root: logging.Logger) -> str:

@@ -47,6 +47,10 @@ class Crew:
         self._serials = serials
         self._draw = draw
 
+    def slots(self) -> list[int]:
+        """The places that are to have a worker."""
+        return [slot for slot in range(self.workers) if slot not in self.held]
+
     def inside(self, slot: int, *states: State) -> list[Member]:
         """The members of `slot` that are in one of `states`; in any, if none is named."""
         found = (m for m in self.members.values() if m.slot == slot)

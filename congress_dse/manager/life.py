@@ -84,6 +84,16 @@ class Life:
             call()
         return self.service.reload()
 
+    def _resized(self, word: Message) -> None:
+        self.service.place.slots = tuple(word["slots"])
+        resized = getattr(self.service, "resized", None)
+        if resized is not None and not self._stopping:
+            self._loop.beside(resized, self._took_slots)
+
+    def _took_slots(self, error: BaseException | None) -> None:
+        if error is not None:
+            self._end("resized", error)
+
     def _level(self, word: Message) -> None:
         logging.getLogger().setLevel(word["level"])
 
@@ -133,6 +143,7 @@ class Life:
         "orphan": _stop,
         "reload": _reload,
         "level": _level,
+        "resized": _resized,
         "parked": _parked,
         "replay": _replay,
     }

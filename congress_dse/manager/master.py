@@ -9,7 +9,7 @@ import logging
 import socket
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from functools import partial
 from multiprocessing.connection import wait
@@ -45,8 +45,11 @@ LOG = logging.getLogger(__name__)
 class Master:
     """The host of the fleet."""
 
-    def __init__(self, fleet: Fleet, nursery: Nursery, hooks: Hooks) -> None:
+    def __init__(
+        self, fleet: Fleet, nursery: Nursery, hooks: Hooks, signals: Mapping[str, str]
+    ) -> None:
         self.fleet = fleet
+        self._signals = signals
         self.nursery = nursery
         self.hooks = hooks
         self.poison = Poison()
@@ -70,7 +73,7 @@ class Master:
 
     def run(self) -> Finish:
         """Supervise until all is over; every worker is gone when this returns or raises."""
-        with posix.signals(posix.MASTER_SIGNALS, self._signalled, self._wake_out):
+        with posix.signals(self._signals, self._signalled, self._wake_out):
             try:
                 self.obey(self.fleet.begin(time.monotonic()))
                 while self.finish is None:
@@ -188,7 +191,8 @@ class Master:
 
     def _start(self, decision: Start) -> None:
         try:
-            child = self.nursery.start(decision, self.poison.keys(decision.service))
+            slots = self.fleet.crew(decision.service).slots()
+            child = self.nursery.start(decision, self.poison.keys(decision.service), slots)
         except Exception as error:
             LOG.exception("%s.%d: cannot be spawned", decision.service, decision.slot)
             note = f"{type(error).__name__}: {error}"
@@ -274,6 +278,10 @@ class Master:
         if self.poison.raised(child.serial, message["key"], message["traceback"]):
             self._parked(child.service, message["key"])
 
+    def _asked_to_stop(self, child: Child, message: Message) -> None:
+        reason = f"{child.service}: {message['reason']}"
+        self._requests.append(({"command": "stop", "from": reason}, Future()))
+
     CARRY_OUT: ClassVar[dict[Any, Callable[..., None]]] = {
         Start: _start,
         Tell: _tell,
@@ -295,4 +303,5 @@ class Master:
         "taken": _taken,
         "done": _done,
         "raised": _raised,
+        "stop": _asked_to_stop,
     }

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from congress_dse.exceptions import ConfigError
@@ -23,7 +23,10 @@ IDLE_S = 3600.0
 class OneProcess:
     """The lives, and the signals that reach them all."""
 
-    def __init__(self, outfits: dict[str, Outfit], hooks: Hooks) -> None:
+    def __init__(
+        self, outfits: dict[str, Outfit], hooks: Hooks, signals: Mapping[str, str]
+    ) -> None:
+        self._table = signals
         runtimes = {outfit.runtime for outfit in outfits.values()}
         if len(runtimes) > 1:
             raise ConfigError(f"one process has one runtime, not {', '.join(sorted(runtimes))}")
@@ -39,7 +42,7 @@ class OneProcess:
 
     def run(self) -> Finish:
         """Build everything, serve, stop."""
-        with posix.signals(posix.MASTER_SIGNALS, self._signals.append, self._wake_out):
+        with posix.signals(self._table, self._signals.append, self._wake_out):
             for name, outfit in self._outfits.items():
                 life = Life(f"{name}.0", self._loop, self._heard, self._wake)
                 try:
@@ -98,6 +101,9 @@ class OneProcess:
 
     def _heard(self, message: Message) -> None:
         LOG.debug("one process: %s", message["is"])
+        if message["is"] == "stop":
+            self._signals.append("stop")
+            self._wake()
 
     def _wake(self) -> None:
         with contextlib.suppress(OSError):
@@ -111,7 +117,9 @@ class OneProcess:
     }
 
 
-def run_in_one_process(outfits: dict[str, Outfit], hooks: Hooks, title: str) -> Finish:
+def run_in_one_process(
+    outfits: dict[str, Outfit], hooks: Hooks, title: str, signals: Mapping[str, str]
+) -> Finish:
     """Run every service here; the same signals mean the same."""
     LOG.info("%s: debug mode, %d services in one process", title, len(outfits))
-    return OneProcess(outfits, hooks).run()
+    return OneProcess(outfits, hooks, signals).run()

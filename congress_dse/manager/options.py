@@ -49,7 +49,7 @@ OPTIONS = (
     Option(
         "graceful_shutdown_timeout",
         float,
-        60.0,
+        30.0,
         True,
         "Seconds a worker may take to stop before it is killed; 0 means as long as it takes.",
     ),

@@ -79,6 +79,7 @@ def _resize(master: Host, request: Message, answer: Answer) -> None:
     if not isinstance(workers, int) or workers < 0:
         raise ValueError(f"workers must be a whole number from 0, not {workers!r}")
     master.obey(master.fleet.resize(request["service"], workers, time.monotonic()))
+    _tell_slots(master, request["service"])
     answer.set_result({"service": request["service"], "workers": workers})
 
 
@@ -90,6 +91,7 @@ def _restart(master: Host, request: Message, answer: Answer) -> None:
     else:
         answer.set_result({"cause": ""})
     master.obey(master.fleet.restart(service, slot, time.monotonic()))
+    _tell_slots(master, service)
 
 
 def _drain(master: Host, request: Message, answer: Answer) -> None:
@@ -97,7 +99,14 @@ def _drain(master: Host, request: Message, answer: Answer) -> None:
     if slot is None:
         raise NoSuchWorker(f"{service} is a service; name one worker, such as {service}.0")
     master.obey(master.fleet.drain(service, slot, time.monotonic()))
+    _tell_slots(master, service)
     answer.set_result({"name": request["name"]})
+
+
+def _tell_slots(master: Host, service: str) -> None:
+    """Tell a service's workers which of them are to serve, for those that share out work."""
+    slots = master.fleet.crew(service).slots()
+    master.tell_service(service, {"order": "resized", "slots": slots})
 
 
 def _level(master: Host, request: Message, answer: Answer) -> None:

@@ -11,18 +11,32 @@ from congress_dse.manager.lines import Message
 
 
 class Place:
-    """A service's view of its worker; ``service.place``. Usable from any thread or greenthread."""
+    """A service's view of its worker; ``service.place``. Usable from any thread or greenthread.
 
-    def __init__(self, send: Callable[[Message], object], parked: tuple[str, ...] = ()) -> None:
+    `slots` are the numbers of the service's workers that are to serve; the service's ``resized``,
+    if it has one, is called when they change.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[Message], object],
+        parked: tuple[str, ...] = (),
+        slots: tuple[int, ...] = (0,),
+    ) -> None:
         self.listeners: dict[str, socket] = {}
         self.requests = 0
         self.parked: set[str] = set(parked)
+        self.slots = slots
         self.before_reload: list[Callable[[], object]] = []
         self._send = send
 
     def ready(self) -> None:
         """Tell that the service serves, if its class has ``announces_ready``."""
         self._send({"is": "ready"})
+
+    def stop(self, reason: str) -> None:
+        """Have the whole application stopped, gracefully."""
+        self._send({"is": "stop", "reason": reason})
 
     def served(self, count: int = 1) -> None:
         """Count requests, for recycling by number."""

@@ -22,6 +22,7 @@ MASTER_SIGNALS = {
     "SIGHUP": "reload",
     "SIGALRM": "late",
 }
+GRACEFUL_INTERRUPT = {**MASTER_SIGNALS, "SIGINT": "stop"}  # for what people start at a terminal
 WORKER_SIGNALS = {"SIGTERM": "leave", "SIGBREAK": "leave"}
 WORKER_IGNORES = ("SIGINT", "SIGHUP")  # the terminal sends them to all; the master's word counts
 

@@ -12,7 +12,7 @@ from typing import Any
 import setproctitle
 
 from congress_dse.exceptions import ConfigError, NoSuchWorker
-from congress_dse.manager import listeners as sockets, preflight
+from congress_dse.manager import listeners as sockets, posix, preflight
 from congress_dse.manager.base import Service
 from congress_dse.manager.children import Nursery, Outfit
 from congress_dse.manager.control import Control
@@ -31,7 +31,8 @@ class ServiceManager:
     """One master and its services: add them, then `run`.
 
     `defaults` are fields of `Spec` for all services (``liveness_s``, ``start_grace_s``,
-    ``policy``, ...). `wait_interval` is taken for cotyledon's sake: nothing here polls.
+    ``policy``, ...). With `graceful_interrupt` the first SIGINT is a SIGTERM. `wait_interval` is
+    taken for cotyledon's sake: nothing here polls.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class ServiceManager:
         *,
         control: str = "",
         title: str = "",
+        graceful_interrupt: bool = False,
         **defaults: Any,
     ) -> None:
         choose_spawn()
@@ -49,6 +51,7 @@ class ServiceManager:
         self.hooks = Hooks()
         self.control_path = control
         self.title = title or Path(sys.argv[0]).name or "congress-dse"
+        self._signals = posix.GRACEFUL_INTERRUPT if graceful_interrupt else posix.MASTER_SIGNALS
         self._defaults = defaults
         self._outfits: dict[str, Outfit] = {}
         self._master: Master | None = None
@@ -172,7 +175,7 @@ class ServiceManager:
         self.hooks.add(on_reload=self.reload)  # last: after what the application registered
         try:
             if not any(outfit.spec.workers for outfit in self._outfits.values()):
-                return run_in_one_process(self._outfits, self.hooks, self.title)
+                return run_in_one_process(self._outfits, self.hooks, self.title, self._signals)
             for name, outfit in self._outfits.items():
                 preflight.check(name, {k: v for k, v in outfit.parts.items() if k != "listeners"})
             return self._supervise()
@@ -187,7 +190,7 @@ class ServiceManager:
         nursery.outfits = self._outfits
         for outfit in self._outfits.values():
             fleet.add(outfit.spec)
-        master = self._master = Master(fleet, nursery, self.hooks)
+        master = self._master = Master(fleet, nursery, self.hooks, self._signals)
         try:
             with self._control(master):
                 return master.run()

@@ -55,7 +55,7 @@ class Worker:
         self._loop: Loop = choose(charter.runtime)
         name = f"{charter.service}.{charter.slot}"
         self._life = Life(name, self._loop, self._link.send, self._wake)
-        self._place = Place(self._link.send, charter.parked)
+        self._place = Place(self._link.send, charter.parked, charter.slots)
         self._pulse = Pulse(charter.beat_s, self._beat)
 
     def live(self) -> int:
@@ -110,5 +110,5 @@ class Worker:
 def _log_like_the_master(charter: Charter) -> None:
     root = logging.getLogger()
     if not root.handlers and charter.log_format:
-        logging.basicConfig(format=charter.log_format)
+        logging.basicConfig(format=charter.log_format, filename=charter.log_file or None)
     root.setLevel(charter.log_level)

@@ -8,6 +8,7 @@ alone, so a further runtime is one further file.
 from congress_dse.runtime.green import (
     NAME,
     Actor,
+    Failure,
     Killed,
     Signals,
     Waiter,
@@ -26,6 +27,7 @@ from congress_dse.runtime.mailbox import Mailbox, MailboxStatistics
 __all__ = [
     "NAME",
     "Actor",
+    "Failure",
     "Killed",
     "Mailbox",
     "MailboxStatistics",

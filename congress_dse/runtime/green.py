@@ -39,6 +39,11 @@ NAME = "green"
 BATCH = 256  # turns between two looks at sockets and timers; keeps timers within 0.3 ms
 
 Killed = GreenletExit
+# What the code of a service may raise and live on: its own time limits are no Exception, and an
+# exit of one service is not that of the process.
+Failure = (Exception, eventlet.Timeout, SystemExit)
+
+now = monotonic  # the clock of all deadlines
 
 _NOT_ITS_OWN = (str(Path(eventlet.__file__).parent), str(Path(__file__).parent.parent))
 
@@ -87,6 +92,12 @@ class _RunQueue:
             self._arm(timer.at)
         return timer
 
+    def rest(self) -> None:
+        """Set no alarm when nobody waits with a deadline any more."""
+        if self._alarm is not None and self._timers.due() is None:
+            self._alarm.cancel()
+            self._alarm = None
+
     def _arm(self, at: float) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
@@ -103,10 +114,11 @@ class _RunQueue:
 
 
 def _run_queue(hub: Any) -> _RunQueue:
-    found = hub.__dict__.get("congress_dse_run_queue")
-    if found is None:
-        found = hub.congress_dse_run_queue = _RunQueue(hub)
-    return found  # type: ignore[no-any-return]
+    try:
+        return hub.congress_dse_run_queue  # type: ignore[no-any-return]
+    except AttributeError:
+        made = hub.congress_dse_run_queue = _RunQueue(hub)
+        return made
 
 
 class Waiter:
@@ -181,7 +193,7 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
         self.cause: BaseException | None = None
         self._alarm: Any = None
         self._timers: Timers | None = None
-        self._owned: set[Any] = set()
+        self._owned: dict[Any, None] = {}
         self.in_hand: d6msg | None = None
         self.unfinished: d6msg | None = None
         self.in_hand_since = 0.0
@@ -192,7 +204,7 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
         """What a message does to the service."""
         raise NotImplementedError
 
-    def failed(self, msg: d6msg, error: Exception) -> bool:
+    def failed(self, msg: d6msg, error: BaseException) -> bool:
         """What the failure of a message does: return whether the service goes on."""
         raise NotImplementedError
 
@@ -210,6 +222,8 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
     def resume(self) -> None:
         """Give the actor its turn; called by the run queue alone, in the hub's greenlet."""
         if not self.begun:
+            if self.dead:
+                return
             self.begun = True
             self.switch(self._loop, (), {})
         elif self._parked:
@@ -230,15 +244,17 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
     def tick(self, now: float) -> None:
         """Make the calls that are due at `now`."""
         if self._timers is not None:
-            for call, args in self._timers.pop(now):
-                call(*args)
-            self._arm()
+            try:
+                for call, args in self._timers.pop(now):
+                    call(*args)
+            finally:
+                self._arm()
 
     def spawn(self, call: Callable[..., Any], *args: Any) -> Any:
         """Run `call(*args)` in a greenthread of its own; it ends with this actor at the latest."""
         thread = eventlet.spawn(call, *args)
-        self._owned.add(thread)
-        thread.link(self._owned.discard)
+        self._owned[thread] = None
+        thread.link(self._owned.pop, None)
         return thread
 
     def at_rest(self) -> bool:
@@ -261,6 +277,7 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
         for thread in list(self._owned):
             if thread is not current:
                 thread.kill()
+        self._ready.rest()
 
     def top_frame(self) -> str:
         """Where the actor is at this moment, as ``file:line in function``."""
@@ -297,10 +314,11 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
                 self._loop_mailbox(self.inbox)
             else:
                 self._loop_queue(self.inbox)
-        except (Exception, GreenletExit) as cause:
+        except (*Failure, GreenletExit) as cause:
             # Returning, not raising, lets the greenthread be collected and the hub be quiet.
             self.cause = cause
         self.running = False
+        self.release()
 
     def wait(self) -> Any:
         """Wait for the end; raises what the service died of, GreenletExit when it was killed."""
@@ -318,7 +336,7 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
                 continue
             self._parked = True
             try:
-                hub.switch()
+                hub.greenlet.switch()  # it is alive: it gave the actor this turn
             finally:
                 self._parked = False
 
@@ -335,7 +353,7 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
         self.mailbox_s += waited_s
         try:
             self.receive(msg)
-        except Exception as error:
+        except Failure as error:
             self.failures += 1
             if not self.failed(msg, error):
                 raise
@@ -353,11 +371,6 @@ def _readable(stack: traceback.StackSummary) -> str:
     own = [f for f in stack if not f.filename.startswith(_NOT_ITS_OWN)]
     last = (own or stack)[-1]
     return f"{last.filename}:{last.lineno} in {last.name}"
-
-
-def now() -> float:
-    """Seconds of the monotonic clock."""
-    return monotonic()
 
 
 def sleep(seconds: float = 0) -> None:
@@ -393,7 +406,7 @@ def call_later(delay_s: float, call: Callable[..., Any], *args: Any) -> Any:
 
 def wait_dead(actor: Actor, timeout_s: float) -> bool:
     """Wait until the greenthread of `actor` has ended; return whether it did in time."""
-    if actor.dead or not actor.begun:
+    if actor.dead:
         return True
     waiter = Waiter()
     actor.link(lambda _: waiter.send())

@@ -48,7 +48,6 @@ class Mailbox:
     __slots__ = (
         "_control",
         "_queue",
-        "attempts",
         "capacity",
         "closed",
         "coalesced",
@@ -71,7 +70,6 @@ class Mailbox:
         self.wake: Callable[[], None] = _nobody
         self.on_drop: Callable[[d6msg, str], None] = _forget
         self.received = self.dropped = self.coalesced = 0
-        self.attempts: dict[str, int] = {}
         self.lost: dict[tuple[str, str], None] = {}
         self.room: deque[Callable[[], None]] = deque()
         self._queue: deque[Entry] = deque()
@@ -93,6 +91,9 @@ class Mailbox:
         Raises MailboxFull where the policy is to reject.
         """
         kind = msg.type
+        if self.closed:
+            self._refuse(msg)
+            return True
         if kind in CONTROL:
             self._control.append((monotonic(), msg))
         elif len(self._queue) < self.capacity or kind in ALWAYS:
@@ -111,6 +112,13 @@ class Mailbox:
         if self.idle:
             self.idle = False
             self.wake()
+
+    def give_up(self, call: Callable[[], None]) -> None:
+        """Wait for room no more; if there was room already, it is the next one's."""
+        if call in self.room:
+            self.room.remove(call)
+        elif self.room and len(self._queue) < self.capacity:
+            self.room.popleft()()
 
     def again(self, msg: d6msg) -> None:
         """Put `msg` before everything that waits: its receiver died of it and tries once more."""
@@ -167,11 +175,14 @@ class Mailbox:
         """Whether none waits."""
         return not len(self)
 
-    def _full(self, msg: d6msg) -> bool:
-        if self.closed:
+    def _refuse(self, msg: d6msg) -> None:
+        """What comes after the end: a dead letter, but of the engine's own messages."""
+        if msg.type not in CONTROL:
             self.dropped += 1
             self.on_drop(msg, "stopped")
-        elif msg.type == "pub":
+
+    def _full(self, msg: d6msg) -> bool:
+        if msg.type == "pub":
             self.coalesced += 1
             self.lost[msg.correlationId, msg.replyTo] = None
         elif self.policy == "block":

@@ -2,7 +2,7 @@
 
 import heapq
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 _order = itertools.count().__next__
@@ -50,15 +50,16 @@ class Timers:
             self._cancelled -= 1
         return self._heap[0][0] if self._heap else None
 
-    def pop(self, now: float) -> list[tuple[Callable[..., Any], tuple[Any, ...]]]:
-        """The calls that are due at `now`, earliest first; each is returned once."""
-        calls = []
+    def pop(self, now: float) -> Iterator[tuple[Callable[..., Any], tuple[Any, ...]]]:
+        """The calls that are due at `now`, earliest first; each is taken out when it is reached.
+
+        So one that an earlier call cancels is not made, and what follows one that fails stays due.
+        """
         while (at := self.due()) is not None and at <= now:
             timer = heapq.heappop(self._heap)[2]
             if timer.call is not None:
-                calls.append((timer.call, timer.args))
-                timer.call = None
-        return calls
+                call, timer.call = timer.call, None
+                yield call, timer.args
 
     def clear(self) -> None:
         """Cancel every timer."""

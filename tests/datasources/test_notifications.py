@@ -11,7 +11,7 @@ import kombu
 import oslo_messaging
 from oslo_config import cfg
 
-from congress_dse import config, exceptions
+from congress_dse import exceptions, sources
 from congress_dse.datasources.events import EVENTS, Events
 from congress_dse.runtime import chosen as runtime
 from congress_dse.runtime.green import greenthread
@@ -234,7 +234,7 @@ def test_events_have_sources_read_again_once_for_many(place, publishers):
 @pytest.mark.parametrize("url", ["", "no url", "rabbit://u:p@h:port/"])
 def test_a_url_that_is_none_is_refused(url):
     with pytest.raises(exceptions.ConfigError, match="transport_url"):
-        config.checked(config.driver("notifications"), {"transport_url": url}, "n")
+        sources.checked(sources.driver("notifications"), {"transport_url": url}, "n")
 
 
 @pytest.mark.rabbit

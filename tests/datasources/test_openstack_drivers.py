@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("openstack", reason="the extra `openstack` is not installed")
 
-from congress_dse import config, exceptions
+from congress_dse import exceptions, sources
 from congress_dse.datasources.openstack.listing import Listing, next_link, pages
 from congress_dse.runtime import chosen as runtime
 from tests.support.cloud import Cloud
@@ -372,7 +372,7 @@ def test_every_name_of_an_action_leads_to_a_method(cloud, alone, name):
 )
 def test_wrong_options_are_named_before_anything_starts(given, wrong):
     with pytest.raises(exceptions.ConfigError) as caught:
-        config.checked(config.driver("keystone"), given, "[datasource:k]")
+        sources.checked(sources.driver("keystone"), given, "[datasource:k]")
     for each in wrong:
         assert f"[datasource:k] {each}" in str(caught.value)
 

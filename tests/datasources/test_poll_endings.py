@@ -2,7 +2,7 @@
 
 import pytest
 
-from congress_dse.datasources.polling_driver import PollingDataSourceDriver
+from congress_dse.datasources.datasource_driver import PollingDataSourceDriver
 from congress_dse.runtime import chosen as runtime
 
 VALUE = {"translation-type": "VALUE"}

@@ -39,6 +39,7 @@ class App:
         path = script if os.path.isabs(str(script)) else HERE / "apps" / script
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         environment["APP_CONTROL"] = self.control
+        environment.pop("PYTHONUNBUFFERED", None)  # a line is one write, whoever prints beside
         environment.update(env or {})
         self.process = subprocess.Popen(
             [sys.executable, "-W", "ignore", str(path), *map(str, args)],

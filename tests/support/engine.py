@@ -2,7 +2,7 @@
 
 from contextlib import contextmanager
 
-from congress_dse import config
+from congress_dse import sources
 from congress_dse.d6cage import d6Cage
 from congress_dse.datasources.datasource_driver import STALE
 from congress_dse.deepsix import deepSix
@@ -22,9 +22,9 @@ def wait_for(condition, within_s=WITHIN_S):
 
 def made(driver, args, name=""):
     """A driver that stands alone: it polls when it is told to."""
-    cls = config.driver(driver)
+    cls = sources.driver(driver)
     name = name or driver
-    return cls(name, [name], None, None, config.checked(cls, args, name))
+    return cls(name, [name], None, None, sources.checked(cls, args, name))
 
 
 class Follower(deepSix):
@@ -57,9 +57,9 @@ def bus():
 
 def serve(cage, driver, args, *tables, name=""):
     """Put a source on the bus and follow its tables; return (source, follower)."""
-    cls = config.driver(driver)
+    cls = sources.driver(driver)
     name = name or driver
-    source = cage.createservice(name, factory=cls, args=config.checked(cls, args, name))
+    source = cage.createservice(name, factory=cls, args=sources.checked(cls, args, name))
     follower = cage.createservice(f"{name}-follower", factory=Follower)
     follower.follow(name, *tables, STALE)
     return source, follower

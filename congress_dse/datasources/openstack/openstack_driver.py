@@ -16,10 +16,10 @@ import openstack.resource
 
 from congress_dse import exceptions
 from congress_dse.d6message import d6msg
+from congress_dse.datasources.datasource_driver import PollingDataSourceDriver
 from congress_dse.datasources.execution_driver import Arguments, ExecutionDriver
 from congress_dse.datasources.openstack import access
 from congress_dse.datasources.openstack.listing import Listing, objects, pages
-from congress_dse.datasources.polling_driver import PollingDataSourceDriver
 from congress_dse.runtime import chosen as runtime
 
 

@@ -12,8 +12,8 @@ from typing import Any
 from congress_dse import exceptions
 from congress_dse.d6message import d6msg
 from congress_dse.datasources import options
-from congress_dse.datasources.datasource_driver import ALL, DataSourceDriver
 from congress_dse.datasources.polling import Polling
+from congress_dse.datasources.source import ALL, DataSourceDriver
 from congress_dse.runtime import chosen as runtime
 
 LOG = logging.getLogger(__name__)
@@ -124,7 +124,7 @@ class PollingDataSourceDriver(DataSourceDriver):
         try:
             with runtime.deadline(self.poll_deadline, late):
                 self.update_from_datasource()
-        except Exception as error:
+        except runtime.Failure as error:
             # The marks of what was read go back with it, or the same data would count as known.
             self.state, self._raw = self.prior_state, prior_raw
             return error

@@ -1,0 +1,37 @@
+"""Check a configuration without serving it: say what it serves, or everything that is wrong."""
+
+import argparse
+import sys
+
+from congress_dse import config, exceptions, sources
+from congress_dse.commands import common
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of this command."""
+    common.add_config_file(parser)
+    parser.add_argument(
+        "--watch",
+        action="append",
+        default=[],
+        metavar="SOURCE:TABLE",
+        help="check as well that the source of this table is served",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Raise ConfigError with a line for each fault, or print the sources and return 0."""
+    found = sources.sources(config.read(args.config_file))
+    names = [source.name for source in found]
+    if not names:
+        raise exceptions.ConfigError(
+            f"{', '.join(args.config_file) or 'no configuration file'}: no datasource to serve; "
+            f"a section [{config.DATASOURCE}NAME] makes one"
+        )
+    for source, table in common.watched(args.watch):
+        if source not in names:
+            raise exceptions.ConfigError(
+                f"--watch {source}:{table}: no source {source!r}; there are {', '.join(names)}"
+            )
+    sys.stdout.write(f"{', '.join(names)}\n")
+    return 0

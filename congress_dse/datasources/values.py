@@ -1,0 +1,69 @@
+"""What any source's values become in a row: text and numbers that every link and reader can carry.
+
+None and bool are text, as in Congress's tables. What is exact and no number of JSON, such as a
+decimal, a time (ISO 8601) or an UUID, is text; bytes are hexadecimal text; a list or an object is
+JSON text. NaN and the infinities are text: no NaN is equal to itself, and such a row would seem to
+change at each poll.
+"""
+
+import datetime as dt
+import json
+import math
+from typing import Any
+
+from congress_dse import exceptions
+
+Row = tuple[Any, ...]
+
+_INT_MAX = 2**63  # what 64 bits cannot hold, no binary link carries
+
+
+def scalar(value: Any) -> Any:
+    """A value as it stands in a row."""
+    kind = type(value)
+    if kind is str:
+        return value if value.isascii() else _encodable(value)
+    if kind is int:
+        return value if -_INT_MAX <= value < _INT_MAX else str(value)
+    if kind is float:
+        return value if math.isfinite(value) else str(value)
+    return _rare(value)
+
+
+def row(values: Any) -> Row:
+    """Values as a row."""
+    return tuple(map(scalar, values))
+
+
+def table(items: Any) -> tuple[Row, set[Row]]:
+    """Columns and rows of a list of objects, of lists, or of single values.
+
+    The columns of objects are all their names, in order of first appearance; what an object lacks
+    is ``"None"``, as in Congress's tables. Raises SourceError for what is no list, and for lists of
+    different length.
+    """
+    if not isinstance(items, list):
+        raise exceptions.SourceError(f"not a list of rows but {type(items).__name__}")
+    if all(isinstance(item, dict) for item in items):
+        columns = tuple(dict.fromkeys(str(name) for item in items for name in item))
+        return columns, {row(map(item.get, columns)) for item in items}
+    lists = [item if isinstance(item, list) else [item] for item in items]
+    width = max((len(item) for item in lists), default=0)
+    if any(len(item) != width for item in lists):
+        raise exceptions.SourceError(f"rows of different length; the longest has {width} values")
+    return tuple(f"c{at}" for at in range(width)), set(map(row, lists))
+
+
+def _encodable(text: str) -> str:
+    """`text` without lone surrogates, which no encoding carries; JSON may bring them."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _rare(value: Any) -> Any:
+    if isinstance(value, dt.date | dt.time):
+        return value.isoformat()
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).hex()
+    if isinstance(value, dict | list | tuple):
+        return json.dumps(value, sort_keys=True, default=str, ensure_ascii=False)
+    return _encodable(str(value))
