@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 RUN_ARGS ?= --config-file etc/congress-dse.conf --watch host:processes
 
-.PHONY: run test lint types floors tests bench sample clean
+.PHONY: run test lint types floors tests test-openstack bench sample clean
 
 $(BIN)/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -32,6 +32,9 @@ floors: $(BIN)/installed
 
 tests: $(BIN)/installed
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-openstack: $(BIN)/installed
+	$(BIN)/python -m pytest tests/openstack tests/datasources/test_openstack_drivers.py $(PYTEST_ARGS)
 
 bench: $(BIN)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'

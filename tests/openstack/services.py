@@ -92,7 +92,7 @@ class Services:
                 ],
                 env=self._environment(folder, name),
                 cwd=folder,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # its end tells the service of ours
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
@@ -106,6 +106,7 @@ class Services:
     def kill(self, name):
         """End a service at once, as a crash does."""
         process = self.processes.pop(name)
+        process.stdin.close()
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
