@@ -244,7 +244,8 @@ class Master:
         self.finish = decision
 
     def answer(self, about: str, result: Any) -> None:
-        """Answer everybody who waits for `about`."""
+        """Answer everybody who waits for `about`; what they ask next shows what was answered."""
+        self._take_snapshot()
         for future in self.waiting.pop(about, ()):
             future.set_result(result)
 

@@ -439,14 +439,19 @@ def test_an_idle_engine_makes_no_wake_ups(host, settle, wait_for):
     for service in services:
         service.subscribe("s0", "p")
     settle(host)
-    hub = hubs.get_hub()
-    waits = []
-    wait = hub.wait
     handled = sum(s.handled for s in services) + host.handled
+    # Other tests may have left the hub a timer or two: those end, an engine that polls does not.
+    assert any(_wake_ups(1.0) <= 1 for _ in range(10))
+    assert sum(s.handled for s in services) + host.handled == handled
+
+
+def _wake_ups(seconds):
+    """How often the hub wakes while nobody does anything; the end of the wait is one."""
+    hub = hubs.get_hub()
+    wait, waits = hub.wait, []
     hub.wait = lambda seconds=None: (waits.append(seconds), wait(seconds))
     try:
-        runtime.sleep(0.5)
+        runtime.sleep(seconds)
     finally:
         del hub.wait
-    assert sum(s.handled for s in services) + host.handled == handled
-    assert len(waits) <= 3
+    return len(waits)
