@@ -35,19 +35,20 @@ class Asks:
         self,
         msg: d6msg,
         timeout_s: float,
-        receivers: list[str],
+        receivers: tuple[Any, ...],
         route: Route,
-        explain: Callable[[], str],
+        explain: Callable[[tuple[Any, ...]], str],
     ) -> Any:
         """Send `msg` by `route` and return the data of the first answer to it.
 
-        `receivers` are the names that its key reaches; `explain` tells what they are doing. Raises
-        DeadlockError, AskTimeout, or what the receiver answered with.
+        `receivers` are the mailboxes that its key reaches; `explain` tells what their owners are
+        doing. Raises DeadlockError, AskTimeout, or what the receiver answered with.
         """
         actor = runtime.current_actor()
         asker = None if actor is None else str(actor.name)
         if asker is not None and len(receivers) == 1:
-            self._waits[asker] = self._checked(_Wait(asker, receivers[0], msg.dataindex))
+            receiver = getattr(receivers[0], "name", "")
+            self._waits[asker] = self._checked(_Wait(asker, receiver, msg.dataindex))
         waiter = self._open[msg.correlationId] = runtime.Waiter()
         msg.deadline = runtime.now() + timeout_s
         try:
@@ -60,7 +61,8 @@ class Asks:
         if not in_time:
             self.timeouts += 1
             raise exceptions.AskTimeout(
-                f"ask {msg.dataindex!r} of {msg.key!r}: no answer in {timeout_s:g} s; {explain()}"
+                f"ask {msg.dataindex!r} of {msg.key!r}: no answer in {timeout_s:g} s; "
+                f"{explain(receivers)}"
             )
         if isinstance(waiter.value, Exception):
             raise waiter.value

@@ -40,7 +40,7 @@ GROUPS = {
 def read(files: Iterable[str]) -> cfg.ConfigOpts:
     """Read configuration files; raises ConfigError where one cannot be read or parsed.
 
-    An option that is misspelt or wrong is found as well, but not inside a datasource's section.
+    What else may be wrong with them is told by `faults`.
     """
     names = list(files)
     for name in names:
@@ -55,12 +55,14 @@ def read(files: Iterable[str]) -> cfg.ConfigOpts:
         conf.register_opts(opts, group=None if group == "DEFAULT" else group)
     try:
         conf([], project="congress-dse", default_config_files=names, default_config_dirs=[])
-        wrong = [*_unknown(conf), *_wrong(conf)]
     except (cfg.Error, OSError) as error:
         raise exceptions.ConfigError(one_line(error)) from error
-    if wrong:
-        raise exceptions.ConfigError("\n".join(wrong))
     return conf
+
+
+def faults(conf: cfg.ConfigOpts) -> list[str]:
+    """A line for each section and option at fault, outside the datasources' sections."""
+    return [*_unknown(conf), *_wrong(conf)]
 
 
 def parsed(conf: cfg.ConfigOpts) -> list[dict[str, dict[str, list[str]]]]:

@@ -133,10 +133,7 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
         if self.stopping:
             raise exceptions.EngineStopped(f"{self.name} is stopping: ask {dataindex!r} of {key!r}")
         msg = d6msg(key, replyTo or self.name, "", "req", dataindex, args)
-        receivers = [inbox.name for inbox in self.table.routes(key) if hasattr(inbox, "name")]
-        return self.asks.ask(
-            msg, timeout_s, receivers, self.routemsg, lambda: self._doing(receivers)
-        )
+        return self.asks.ask(msg, timeout_s, self.table.routes(key), self.routemsg, self._doing)
 
     def bury(
         self, msg: d6msg, reason: str, receiver: str = "", attempts: int = 0, stack: str = ""
@@ -407,9 +404,10 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
             if inbox.put(msg) is not False:
                 return
 
-    def _doing(self, receivers: list[str]) -> str:
+    def _doing(self, receivers: tuple[Any, ...]) -> str:
         """What the receivers of an ask are at: for the one who waited in vain."""
-        return "; ".join(self._at(name) for name in receivers) or "nobody has this key any more"
+        names = [inbox.name for inbox in receivers if hasattr(inbox, "name")]
+        return "; ".join(self._at(name) for name in names) or "nobody has this key any more"
 
     def _at(self, name: str) -> str:
         service = self if name == self.name else self.service_object(name)

@@ -11,7 +11,7 @@
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set as AbstractSet
 from typing import Any, NamedTuple
 
 from congress_dse.rows import Delta, Rows, as_rows, change, difference, number_types
@@ -51,7 +51,7 @@ class dataObject:
 
     def __init__(self, data: Any = None, version: int = 0) -> None:
         self.data: Any = {} if data is None else data
-        self.version = version or int(bool(data))
+        self.version = version or (1 if data else 0)
         self.epoch = 0
         self.since: int | None = None
         self.added: Any = _NOTHING
@@ -78,21 +78,23 @@ class pubData:
     correlation id. One name may hold several subscriptions: `followers` lists them all.
     """
 
+    # What most tables never change: a service is made, and a request handled, faster without it.
+    published = False
+    _epoch = 0  # set when it first matters: most tables of most services never travel
+    _version = 0
+    _sent = 0
+    _rows: Rows | None = None
+    _types: AbstractSet[type] = _NOTHING
+
     def __init__(self, dataindex: str, args: Any = None) -> None:
         self.dataindex = dataindex
         self.args = {} if args is None else args
         self.subscribers: dict[str, dict[str, str]] = {}
         self.requesters: dict[str, str] = {}
-        self.published = False
         self._waiting: dict[str, str] = {}
         self._followers: dict[str, tuple[str, str]] = {}
         self._ids: dict[str, list[str]] = {}
-        self._epoch = 0  # set when it first matters: most tables of most services never travel
-        self._version = 0
-        self._sent = 0
         self._data: Any = {}
-        self._rows: Rows | None = None
-        self._types: set[type] = set()
 
     def update(self, newdata: Any) -> dataObject | None:
         """Take the table's next state and return what to send; None when nothing changed.
@@ -116,7 +118,10 @@ class pubData:
         return self._changed(before, added, removed) if added or removed else None
 
     def hold(self, newdata: Any) -> None:
-        """Take the next state of a table that its driver turns into its own deltas."""
+        """Take the next state without looking for what it changed.
+
+        For a table that nobody follows or asks for, or that its driver turns into its own deltas.
+        """
         self._rows = None
         self._version += 1
         self._data = {} if newdata is None else newdata
@@ -200,6 +205,10 @@ class pubData:
     def unused(self) -> bool:
         """Whether nothing was published here and nobody follows or asks."""
         return not (self.published or self._followers or self._waiting or self.requesters)
+
+    def awaited(self) -> bool:
+        """Whether anybody follows or asks."""
+        return bool(self._followers or self._waiting or self.requesters)
 
     def followed_by(self, sender: str) -> list[str]:
         """The ids of every subscription of `sender`, oldest first."""

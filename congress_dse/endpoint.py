@@ -39,7 +39,7 @@ class endpoint(runtime.Actor):
         return d6msg(key, self.name, corrId, kind, dataindex, body)
 
     def _rep(self, key: str, corrId: str, dataindex: str, body: dataObject) -> None:
-        self.send(self._message("rep", key, dataindex, corrId, body))
+        self.send(d6msg(key, self.name, corrId, "rep", dataindex, body))
 
     def _dead(self, msg: d6msg, reason: str) -> None:
         """Hand a message that this service cannot use to the bus's dead letters."""

@@ -5,8 +5,10 @@ from typing import Any
 from congress_dse.d6message import d6msg
 from congress_dse.dataobj import copied, dataObject, pubData
 from congress_dse.endpoint import endpoint
+from congress_dse.rows import Delta
 
 RESERVED = frozenset({"routeKeys", "pubdata", "subdata"})
+INSIDE = frozenset({"pubdata", "subdata"})  # asked for, they tell what the service holds
 COMMANDS_MAX = 1000  # commands remembered at least, so that a repeated one is not executed twice
 
 
@@ -72,7 +74,7 @@ class publishing(endpoint):
     def inreq(self, msg: d6msg) -> None:
         """Give the request to ``reqhandler``; what it returns, unless None, is the answer."""
         dataindex, corrId = msg.header["dataindex"], msg.correlationId
-        if dataindex in RESERVED - {"routeKeys"}:
+        if dataindex in INSIDE:
             own: dict[str, Any] = self.pubdata if dataindex == "pubdata" else self.subdata
             known = {name: copied(kept) for name, kept in own.items()}
             self.send(d6msg(replyTo=self.name, type="rep", body=dataObject(known), srcmsg=msg))
@@ -112,6 +114,8 @@ class publishing(endpoint):
         if self._own_dialect(dataindex):
             table.hold(newdata)
             self.push(dataindex, type="pub")
+        elif not table.awaited() and not isinstance(newdata, Delta):
+            table.hold(newdata)
         else:
             update = table.update(newdata)
             if update is not None:

@@ -43,9 +43,10 @@ class Source:
 def sources(conf: cfg.ConfigOpts) -> list[Source]:
     """The datasources of `conf`, in the order of its files.
 
-    Raises ConfigError with a line for each section and option at fault.
+    Raises ConfigError with a line for each section and option at fault, in all of the
+    configuration.
     """
-    wrong = []
+    wrong = config.faults(conf)
     found = []
     for section in _sections(conf):
         if section.startswith(PREFIX):

@@ -77,6 +77,7 @@ class Charter:
     box_path: str
     log_level: int
     log_format: str
+    log_file: str
     sealed: Sealed
     parked: tuple[str, ...] = ()
     slots: tuple[int, ...] = (0,)

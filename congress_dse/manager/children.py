@@ -135,6 +135,7 @@ class Nursery:
                 box_path=os.path.join(self._boxes, str(start.serial)),
                 log_level=root.level,
                 log_format=log_format(root),
+                log_file=log_file(root),
                 sealed=Sealed(outfit.parts),
                 parked=tuple(parked),
                 slots=tuple(slots),
@@ -154,6 +155,12 @@ def beat_s(spec: Spec) -> float:
     if spec.max_requests or spec.max_rss_b:
         intervals.append(1.0)
     return min(intervals, default=3600.0)
+
+
+def log_file(root: logging.Logger) -> str:
+    """The file that the master logs to, which its workers append to; empty for standard error."""
+    files = [h.baseFilename for h in root.handlers if isinstance(h, logging.FileHandler)]
+    return files[0] if files else ""
 
 
 def log_format(root: logging.Logger) -> str:

@@ -110,5 +110,5 @@ class Worker:
 def _log_like_the_master(charter: Charter) -> None:
     root = logging.getLogger()
     if not root.handlers and charter.log_format:
-        logging.basicConfig(format=charter.log_format)
+        logging.basicConfig(format=charter.log_format, filename=charter.log_file or None)
     root.setLevel(charter.log_level)

@@ -43,6 +43,8 @@ Killed = GreenletExit
 # exit of one service is not that of the process.
 Failure = (Exception, eventlet.Timeout, SystemExit)
 
+now = monotonic  # the clock of all deadlines
+
 _NOT_ITS_OWN = (str(Path(eventlet.__file__).parent), str(Path(__file__).parent.parent))
 
 
@@ -112,10 +114,11 @@ class _RunQueue:
 
 
 def _run_queue(hub: Any) -> _RunQueue:
-    found = hub.__dict__.get("congress_dse_run_queue")
-    if found is None:
-        found = hub.congress_dse_run_queue = _RunQueue(hub)
-    return found  # type: ignore[no-any-return]
+    try:
+        return hub.congress_dse_run_queue  # type: ignore[no-any-return]
+    except AttributeError:
+        made = hub.congress_dse_run_queue = _RunQueue(hub)
+        return made
 
 
 class Waiter:
@@ -190,7 +193,7 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
         self.cause: BaseException | None = None
         self._alarm: Any = None
         self._timers: Timers | None = None
-        self._owned: set[Any] = set()
+        self._owned: dict[Any, None] = {}
         self.in_hand: d6msg | None = None
         self.unfinished: d6msg | None = None
         self.in_hand_since = 0.0
@@ -250,8 +253,8 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
     def spawn(self, call: Callable[..., Any], *args: Any) -> Any:
         """Run `call(*args)` in a greenthread of its own; it ends with this actor at the latest."""
         thread = eventlet.spawn(call, *args)
-        self._owned.add(thread)
-        thread.link(self._owned.discard)
+        self._owned[thread] = None
+        thread.link(self._owned.pop, None)
         return thread
 
     def at_rest(self) -> bool:
@@ -333,7 +336,7 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
                 continue
             self._parked = True
             try:
-                hub.switch()
+                hub.greenlet.switch()  # it is alive: it gave the actor this turn
             finally:
                 self._parked = False
 
@@ -368,11 +371,6 @@ def _readable(stack: traceback.StackSummary) -> str:
     own = [f for f in stack if not f.filename.startswith(_NOT_ITS_OWN)]
     last = (own or stack)[-1]
     return f"{last.filename}:{last.lineno} in {last.name}"
-
-
-def now() -> float:
-    """Seconds of the monotonic clock."""
-    return monotonic()
 
 
 def sleep(seconds: float = 0) -> None:

@@ -9,7 +9,7 @@ from eventlet import Timeout, hubs
 
 from congress_dse import deepsix, exceptions
 from congress_dse.d6message import d6msg
-from congress_dse.datasources.datasource_driver import PollingDataSourceDriver
+from congress_dse.datasources.polling_driver import PollingDataSourceDriver
 from congress_dse.rows import Delta
 from congress_dse.runtime import chosen as runtime
 

@@ -142,7 +142,7 @@ def test_a_service_may_be_a_plain_object(host, settle):
     plain = host.createservice("plain", ["k"], factory=Plain)
     host.tell("plain", "x")
     settle_on = plain.inbox
-    assert [settle_on.take()[1].type for _ in range(len(settle_on))] == ["sub", "cmd"]
+    assert [settle_on.take()[1].type for _ in range(len(settle_on))] == ["cmd"]
     host.statistics()
     host.deleteservice("plain")
     assert plain.ended == 1
