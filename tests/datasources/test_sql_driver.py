@@ -260,8 +260,9 @@ class Proxy:
     def _accept(self, listener):
         while True:
             client, _ = listener.accept()
+            self.connections.append(client)  # at once: `down` may come while this waits
             server = socket.create_connection(self.to)
-            self.connections += [client, server]
+            self.connections.append(server)
             self.passing += [
                 runtime.spawn(self._pass_on, client, server),
                 runtime.spawn(self._pass_on, server, client),
