@@ -17,6 +17,9 @@ from congress_dse.runtime import chosen as runtime
 
 from .conftest import wait_for
 
+# A cursor whose connection was lost at the wrong moment cannot be closed, and psycopg says so.
+pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <function ServerCursorMixin")
+
 HOST, PORT = "127.0.0.1", 5432
 SERVER = f"postgresql+psycopg://postgres@{HOST}:{PORT}/test"
 
@@ -260,8 +263,9 @@ class Proxy:
     def _accept(self, listener):
         while True:
             client, _ = listener.accept()
+            self.connections.append(client)  # at once: `down` may come while this waits
             server = socket.create_connection(self.to)
-            self.connections += [client, server]
+            self.connections.append(server)
             self.passing += [
                 runtime.spawn(self._pass_on, client, server),
                 runtime.spawn(self._pass_on, server, client),
@@ -410,6 +414,6 @@ def test_the_end_of_the_service_leaves_no_connection(cage, postgres, server):
 
     driver = serve(cage, connection=url, query="o: SELECT id FROM orders", listen="c")
     wait_for(lambda: driver.state.get("o") and driver.listening)
-    assert left() == 1
+    wait_for(lambda: left() == 1)  # the listener; the server takes a moment to see a poll end
     cage.deleteservice("shop")
     wait_for(lambda: left() == 0)
