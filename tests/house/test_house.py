@@ -5,6 +5,8 @@ import importlib.metadata
 import inspect
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,12 +96,14 @@ def test_the_sample_configuration_is_current(tmp_path):
     if not installed():
         assert not os.environ.get("CI"), "the package has to be installed for this"
         pytest.skip("the drivers are found as entry points of the installed package")
-    generator = pytest.importorskip("oslo_config.generator")
     if not sample.is_file():
         assert not os.environ.get("CI"), "make sample"
         pytest.skip("there is no sample yet: make sample")
     fresh = tmp_path / "sample"
-    generator.main(["--namespace", "congress_dse", "--output-file", str(fresh)])
+    # In a process of its own: here warnings are errors, and a driver's libraries may have some.
+    command = [sys.executable, "-c", "from oslo_config.generator import main; main()"]
+    command += ["--namespace", "congress_dse", "--output-file", str(fresh)]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
     assert fresh.read_text() == sample.read_text(), "make sample"
 
 
