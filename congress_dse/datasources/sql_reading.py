@@ -4,6 +4,7 @@ All of it blocks, and runs in a native thread. A table whose changes are followe
 first and at every n-th time; between, only the rows that are as new as the newest so far.
 """
 
+import logging
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,10 @@ from congress_dse.datasources import statements, values
 BATCH = 1000  # rows fetched at a time; beside those of the table no more are held
 CONNECT_S = 5
 LOOKS = 10_000  # steps of SQLite's machine between two looks at the clock
+
+# What these say of a lost connection comes as an exception, too. They say it in the native thread,
+# where the locks of logging, which are those of greenthreads, may never be had.
+SILENT = ("psycopg", "sqlalchemy.pool.impl.NullPool")
 
 Row = tuple[Any, ...]
 
@@ -83,6 +88,8 @@ class Reader:
         self.most = most
         self.engine = engine(url_of(connection))
         self._ends = 0.0
+        for name in SILENT:
+            logging.getLogger(name).disabled = True
 
     def read(
         self, wanted: Iterable[str], followed: dict[str, Followed]
