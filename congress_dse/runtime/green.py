@@ -7,6 +7,7 @@ while it is being woken, loses no message: a message leaves the mailbox only in 
 turn.
 """
 
+import logging
 import os
 import signal
 import socket
@@ -34,6 +35,29 @@ from congress_dse.runtime.timers import Timer, Timers
 # A synchronous driver waits in sockets, sleeps and locks of the standard library, and in this
 # runtime that must let others run. Congress's own code expects the import of its DSE to see to it.
 eventlet.monkey_patch()
+
+
+def _log_with_native_locks() -> None:
+    """Give logging back the locks that threads share.
+
+    A patched lock that a native thread and the hub's both want is never handed over, and a driver's
+    blocking call may log. A native one is held for one record, and no greenthread waits in it for
+    another: they are one thread to it.
+    """
+    lock = eventlet.patcher.original("threading").RLock
+
+    def create(handler: logging.Handler) -> None:
+        handler.lock = lock()
+
+    logging.Handler.createLock = create  # type: ignore[method-assign,assignment]
+    inside = vars(logging)  # it has no public words for these two
+    inside["_lock"] = lock()
+    for made in [ref() for ref in inside["_handlerList"]]:
+        if made is not None:
+            made.lock = lock()
+
+
+_log_with_native_locks()
 
 NAME = "green"
 BATCH = 256  # turns between two looks at sockets and timers; keeps timers within 0.3 ms

@@ -1,6 +1,7 @@
 """Lives on the real runtime: own timers, kills, supervision, watching, and the end of the bus."""
 
 import contextlib
+import logging
 import random
 
 import pytest
@@ -400,3 +401,31 @@ def test_a_stop_is_over_by_its_deadline(host, make, wait_for):
     begun = runtime.now()
     assert len(host.d6stop(deadline_s=0.2)) == 20
     assert runtime.now() - begun < 5
+
+
+def test_native_threads_and_greenthreads_log_to_one_handler_without_a_hang(wait_for):
+    log = logging.getLogger("tests.native")
+    log.propagate = False
+    lines = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+
+    def native(number):
+        for at in range(500):
+            log.info("native %d %d", number, at)
+
+    def green(number):
+        for at in range(200):
+            log.info("green %d %d", number, at)
+            runtime.sleep(0)
+
+    try:
+        natives = [runtime.spawn(runtime.in_thread, native, n) for n in range(8)]
+        greens = [runtime.spawn(green, n) for n in range(4)]
+        for thread in natives + greens:
+            thread.wait()
+    finally:
+        log.removeHandler(handler)
+    assert len(lines) == 8 * 500 + 4 * 200
