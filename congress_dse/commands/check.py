@@ -10,13 +10,7 @@ from congress_dse.commands import common
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
     common.add_config_file(parser)
-    parser.add_argument(
-        "--watch",
-        action="append",
-        default=[],
-        metavar="SOURCE:TABLE",
-        help="check as well that the source of this table is served",
-    )
+    common.add_watch(parser, "check as well that the source of this table is served")
 
 
 def run(args: argparse.Namespace) -> int:

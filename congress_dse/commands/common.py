@@ -19,6 +19,11 @@ def add_config_file(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_watch(parser: argparse.ArgumentParser, what: str) -> None:
+    """``--watch``, once or several times."""
+    parser.add_argument("--watch", action="append", default=[], metavar="SOURCE:TABLE", help=what)
+
+
 def add_control(parser: argparse.ArgumentParser) -> None:
     """What finds a running engine: its configuration, or the path of its control socket."""
     add_config_file(parser)

@@ -25,12 +25,8 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
     common.add_config_file(parser)
-    parser.add_argument(
-        "--watch",
-        action="append",
-        default=[],
-        metavar="SOURCE:TABLE",
-        help="print this table's snapshot and then every change; may be given several times",
+    common.add_watch(
+        parser, "print this table's snapshot and then every change; may be given several times"
     )
     parser.add_argument("--json", action="store_true", help="print a JSON object a line")
     parser.add_argument(
