@@ -16,9 +16,11 @@ from congress_dse import config, exceptions
 from congress_dse.commands import common
 from congress_dse.engineworker import EngineWorker
 from congress_dse.manager import ServiceManager, options as processes
+from congress_dse.manager.control import ask
 from congress_dse.supervision import Policy
 
 LOG = logging.getLogger("congress_dse")
+ANSWER_S = 2.0  # in which another engine at the same place says that it is there
 LOG_FORMAT = "%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"
 
 
@@ -44,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     own = conf[processes.GROUP]
     manager = ServiceManager(
         graceful_shutdown_timeout=own.graceful_shutdown_timeout,
-        control=config.control_path(conf) if own.workers else "",
+        control=_control(conf, own),
         title="congress-dse",
         graceful_interrupt=True,
         **_limits(own),
@@ -85,6 +87,21 @@ def _reload(manager: ServiceManager, engine: str, files: list[str], workers: lis
     if conf[processes.GROUP].workers != workers[0]:
         workers[0] = conf[processes.GROUP].workers
         manager.reconfigure(engine, workers[0])
+
+
+def _control(conf: Any, own: Any) -> str:
+    """Where this engine takes orders; nowhere, where another has the place that none configured."""
+    if not own.workers:
+        return ""
+    path = config.control_path(conf)
+    try:
+        ask(path, {"command": "workers"}, ANSWER_S)
+    except exceptions.ControlError:
+        return path
+    if own.control_socket:
+        raise exceptions.ConfigError(f"[processes] control_socket: an engine listens at {path}")
+    LOG.warning("another engine listens at %s: this one takes orders by signals only", path)
+    return ""
 
 
 def _limits(own: Any) -> dict[str, Any]:

@@ -55,6 +55,7 @@ class Master:
         self.poison = Poison()
         self.notify = Notify()
         self.finish: Finish | None = None
+        self.interrupted_at = 0.0
         self.snapshot: dict[str, Any] = {}
         self.waiting: dict[str, list[Future[Any]]] = {}
         self.children: dict[int, Child] = {}

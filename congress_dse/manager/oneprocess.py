@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import socket
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -12,6 +13,7 @@ from congress_dse.manager.children import Outfit
 from congress_dse.manager.hooks import Hooks
 from congress_dse.manager.life import Life
 from congress_dse.manager.lines import Message
+from congress_dse.manager.orders import SAME_BREATH_S
 from congress_dse.manager.place import Place
 from congress_dse.manager.port import choose
 from congress_dse.manager.roster import EXIT_BOOT_FAILED, Finish
@@ -39,6 +41,7 @@ class OneProcess:
         self._lives: list[Life] = []
         self._signals: list[str] = []
         self._stops = 0
+        self._interrupted_at = 0.0
 
     def run(self) -> Finish:
         """Build everything, serve, stop."""
@@ -79,6 +82,12 @@ class OneProcess:
         self._hooks.terminate()
         self._post({"order": "stop"})
 
+    def _interrupt(self) -> None:
+        now = time.monotonic()
+        if not self._stops or now - self._interrupted_at > SAME_BREATH_S:
+            self._interrupted_at = now
+            self._stop()
+
     def _stop_now(self) -> None:
         for life in self._lives:
             life.code = 1
@@ -111,6 +120,7 @@ class OneProcess:
 
     SIGNALLED: ClassVar[dict[Any, Callable[..., None]]] = {
         "stop": _stop,
+        "interrupt": _interrupt,
         "stop-now": _stop_now,
         "reload": _reload,
         "late": _late,

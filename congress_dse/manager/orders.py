@@ -16,6 +16,7 @@ from congress_dse.manager.roster import Decision
 
 LOG = logging.getLogger(__name__)
 Answer = Future[Any]
+SAME_BREATH_S = 0.5  # a terminal, a shell and `timeout` may each send the signal of one wish
 
 
 class Listens(Protocol):
@@ -32,6 +33,7 @@ class Host(Protocol):
     hooks: Hooks
     poison: Poison
     waiting: dict[str, list[Answer]]
+    interrupted_at: float
 
     def obey(self, decisions: list[Decision]) -> None:
         """Carry out decisions."""
@@ -48,6 +50,17 @@ def _stop(master: Host, request: Message, answer: Answer) -> None:
     LOG.info("stop, by %s", request.get("from", "request"))
     master.obey(master.fleet.stop(time.monotonic()))
     answer.set_result({"state": "stopping"})
+
+
+def _interrupt(master: Host, request: Message, answer: Answer) -> None:
+    """Stop gracefully; asked once more, and not in the same breath, at once."""
+    now = time.monotonic()
+    if master.fleet.ending is None:
+        master.interrupted_at = now
+    if master.fleet.ending is None or now - master.interrupted_at > SAME_BREATH_S:
+        _stop(master, request, answer)
+    else:
+        answer.set_result({"state": "stopping"})
 
 
 def _stop_now(master: Host, request: Message, answer: Answer) -> None:
@@ -154,6 +167,7 @@ def _answer_later(master: Host, about: str, request: Message, answer: Answer) ->
 
 ORDERS: dict[str, Callable[[Host, Message, Answer], None]] = {
     "stop": _stop,
+    "interrupt": _interrupt,
     "stop-now": _stop_now,
     "late": _late,
     "reload": _reload,

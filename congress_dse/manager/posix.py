@@ -22,7 +22,8 @@ MASTER_SIGNALS = {
     "SIGHUP": "reload",
     "SIGALRM": "late",
 }
-GRACEFUL_INTERRUPT = {**MASTER_SIGNALS, "SIGINT": "stop"}  # for what people start at a terminal
+# For what people start at a terminal, where one wish to stop may come as several signals.
+GRACEFUL_INTERRUPT = {**MASTER_SIGNALS, "SIGINT": "interrupt", "SIGTERM": "interrupt"}
 WORKER_SIGNALS = {"SIGTERM": "leave", "SIGBREAK": "leave"}
 WORKER_IGNORES = ("SIGINT", "SIGHUP")  # the terminal sends them to all; the master's word counts
 
