@@ -15,20 +15,27 @@ from congress_dse.runtime import chosen as runtime
 Route = Callable[[d6msg], None]
 
 
-class _Wait(NamedTuple):
-    """A service in whose own turn an ask is open, and the one that it waits for."""
+class Wait(NamedTuple):
+    """A service in whose own turn an ask is open, and the one that it waits for.
+
+    The receiver of a `far` one lives at another node, and is known by its key.
+    """
 
     asker: str
     receiver: str
     dataindex: str
+    waiter: runtime.Waiter
+    id: str = ""
+    far: bool = False
 
 
 class Asks:
     """The open asks of one cage."""
 
-    def __init__(self) -> None:
+    def __init__(self, probe: Callable[[Wait, list[Wait]], None] | None = None) -> None:
+        self._probe = probe
         self._open: dict[str, runtime.Waiter] = {}
-        self._waits: dict[str, _Wait] = {}
+        self._waits: dict[str, Wait] = {}
         self.timeouts = 0
 
     def ask(
@@ -46,10 +53,13 @@ class Asks:
         """
         actor = runtime.current_actor()
         asker = None if actor is None else str(actor.name)
+        waiter = runtime.Waiter()
         if asker is not None and len(receivers) == 1:
-            receiver = getattr(receivers[0], "name", "")
-            self._waits[asker] = self._checked(_Wait(asker, receiver, msg.dataindex))
-        waiter = self._open[msg.correlationId] = runtime.Waiter()
+            far = getattr(receivers[0], "far", False)
+            receiver = msg.key if far else getattr(receivers[0], "name", "")
+            wait = Wait(asker, receiver, msg.dataindex, waiter, msg.correlationId, far)
+            self._waits[asker] = self._checked(wait, "ask would never be answered")
+        self._open[msg.correlationId] = waiter
         msg.deadline = runtime.now() + timeout_s
         try:
             route(msg)
@@ -68,6 +78,32 @@ class Asks:
             raise waiter.value
         return waiter.value.data
 
+    def wait_for_room(
+        self,
+        actor: runtime.Actor | None,
+        receiver: str,
+        dataindex: str,
+        room: runtime.Waiter,
+        timeout_s: float | None,
+    ) -> bool:
+        """Wait for `room` in a full mailbox, in the turn of `actor`; return whether it was in time.
+
+        Raises DeadlockError where the receiver itself waits, in the end, for `actor`.
+        """
+        if actor is None:
+            return room.wait(timeout_s)
+        sender = str(actor.name)
+        before = self._waits.get(sender)
+        wait = Wait(sender, receiver, dataindex, room)
+        self._waits[sender] = self._checked(wait, "there would never be room in a full mailbox")
+        try:
+            return room.wait(timeout_s)
+        finally:
+            if before is None:
+                del self._waits[sender]
+            else:
+                self._waits[sender] = before  # an ask, which goes on
+
     def answered(self, msg: d6msg) -> bool:
         """Give an answer to whoever waits for it; return whether anybody did."""
         waiter = self._open.pop(msg.correlationId, None)
@@ -82,6 +118,14 @@ class Asks:
             waiter.send(error)
         self._open.clear()
 
+    def open(self, id_: str) -> bool:
+        """Whether this ask is still waited for."""
+        return id_ in self._open
+
+    def waiting(self, service: str) -> Wait | None:
+        """The ask that blocks `service`, if one does."""
+        return self._waits.get(service)
+
     def waits(self) -> list[tuple[str, str, str]]:
         """(who, for whom, for what) of every service that is blocked by an ask of its own."""
         return [(w.asker, w.receiver, w.dataindex) for w in self._waits.values()]
@@ -89,15 +133,19 @@ class Asks:
     def __len__(self) -> int:
         return len(self._open)
 
-    def _checked(self, wait: _Wait) -> _Wait:
-        """Return `wait`, or raise DeadlockError where it would close a circle."""
+    def _checked(self, wait: Wait, what: str) -> Wait:
+        """Return `wait`, or raise DeadlockError with `what` where it would close a circle."""
         hops = [wait]
-        following: _Wait | None = wait
+        following: Wait | None = wait
         while following is not None:
             if following.receiver == wait.asker:
                 way = " -> ".join([wait.asker, *(f"{h.receiver} ({h.dataindex})" for h in hops)])
-                raise exceptions.DeadlockError(f"ask would never be answered: {way}")
-            following = self._waits.get(following.receiver)
+                raise exceptions.DeadlockError(f"{what}: {way}")
+            following = None if following.far else self._waits.get(following.receiver)
+            if following is not None and following.waiter.done:
+                following = None  # it has what it waited for, and goes on in its next turn
             if following is not None:
                 hops.append(following)
+        if len(hops) > 1 and hops[-1].far and self._probe is not None:
+            self._probe(wait, hops)  # the circle may close beyond a link
         return wait

@@ -17,6 +17,7 @@ from congress_dse.asks import Asks
 from congress_dse.d6message import d6msg
 from congress_dse.deadletters import DeadLetter, DeadLetters
 from congress_dse.exceptions import DataServiceError
+from congress_dse.neighbours import Neighbours
 from congress_dse.runtime import chosen as runtime
 from congress_dse.supervision import Policy, Strategy
 from congress_dse.upkeep import Plan, Upkeep
@@ -74,7 +75,8 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
         self.services: dict[str, dict[str, Any]] = {}
         self.table = routeTable()
         self.dead_letters = DeadLetters()
-        self.asks = Asks()
+        self.bus = Neighbours(self)
+        self.asks = Asks(self.bus.probe_wait)
         self.stopped = self.stopping = False
         self._unheard = WaitingRoom()
         inbox = self._mailbox(name)
@@ -96,6 +98,8 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
         if msg.type == "rep" and self.asks.answered(msg):
             return
         inboxes = self.table.routes(msg.key)
+        if msg.via:
+            inboxes = tuple(inbox for inbox in inboxes if not getattr(inbox, "far", False))
         if not inboxes:
             self._unmatched(msg)
         full: exceptions.MailboxFull | None = None
@@ -140,7 +144,7 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
     ) -> None:
         """Make a dead letter of `msg`, and tell whoever waits for an answer to it."""
         if msg.deadline is not None and reason != "expired":
-            self.asks.answered(_error_reply(msg, f"{receiver or msg.key}: {reason}"))
+            self._to_asker(msg, _error_reply(msg, f"{receiver or msg.key}: {reason}"))
         self.dead_letters.add(msg, reason, receiver, attempts, stack)
 
     def replay(self, number: int) -> bool:
@@ -349,7 +353,7 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
     def heard(self, patterns: Iterable[str]) -> None:
         """Send the subscriptions on their way that waited for one of `patterns`."""
         for msg in self._unheard.leave(patterns, self.table.routes):
-            self.routemsg(msg)
+            self.routemsg(msg)  # one that came over a link, and hears but a link, waits on
 
     def _mailbox(self, name: str) -> runtime.Mailbox:
         mailbox = runtime.Mailbox(name)
@@ -365,6 +369,10 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
             if not replace or name == self.name:
                 raise DataServiceError(f"error loading service {name!r}: name already in use")
             self.deleteservice(name)
+        elif node := self.bus.taken(name):
+            raise DataServiceError(
+                f"error loading service {name!r}: name already in use at node {node}"
+            )
 
     def _unmatched(self, msg: d6msg) -> None:
         """What happens to a message that no key matches: it waits, or it is dead."""
@@ -375,9 +383,14 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
         elif msg.deadline is not None:
             text = f"no service has the key {msg.key!r}"
             self.dead_letters.add(msg, "nothing matched")
-            self.asks.answered(_error_reply(msg, text, exceptions.NothingMatched))
+            self._to_asker(msg, _error_reply(msg, text, exceptions.NothingMatched))
         else:
             self.bury(msg, "nothing matched")
+
+    def _to_asker(self, msg: d6msg, reply: d6msg) -> None:
+        """Give the answer to `msg` to whoever waits for it, here or beyond a link."""
+        if not self.asks.answered(reply) and msg.via:
+            self.routemsg(reply)
 
     def _wait_for_room(self, inbox: Any, msg: d6msg) -> None:
         """Hold the sender until `inbox` has room; one that cannot wait is refused."""
@@ -393,9 +406,11 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
             inbox.room.append(room.send)
             left_s = None if msg.deadline is None else max(0.0, msg.deadline - runtime.now())
             try:
-                in_time = room.wait(left_s)
-            except BaseException:
+                in_time = self.asks.wait_for_room(actor, inbox.name, msg.dataindex, room, left_s)
+            except BaseException as error:
                 inbox.give_up(room.send)
+                if isinstance(error, exceptions.DeadlockError):
+                    self.bury(msg, "mailbox full", inbox.name)
                 raise
             if not in_time:
                 inbox.give_up(room.send)

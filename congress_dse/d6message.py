@@ -36,6 +36,7 @@ class d6msg:
         "replyTo",
         "type",
     )
+    via = ""  # the link that brought the message; it goes to no other
 
     def __init__(
         self,

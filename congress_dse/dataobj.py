@@ -63,7 +63,10 @@ class dataObject:
         return str(self.data)
 
 
-def _state(data: Any, mark: Mark, since: int | None, added: Any, removed: Any) -> dataObject:
+def new_state(
+    data: Any, mark: Mark, since: int | None = None, added: Any = _NOTHING, removed: Any = _NOTHING
+) -> dataObject:
+    """A numbered state; without `since` it is a snapshot."""
     made = dataObject.__new__(dataObject)
     made.data, made.epoch, made.version = data, mark.epoch, mark.version
     made.since, made.added, made.removed = since, added, removed
@@ -131,11 +134,11 @@ class pubData:
         """The present state as a snapshot; ``version`` 0 and ``{}`` before the first one."""
         rows = self._own()
         data = self._data if rows is None else rows
-        return _state(data, self.mark(), None, _NOTHING if rows is None else rows, _NOTHING)
+        return new_state(data, self.mark(), None, _NOTHING if rows is None else rows, _NOTHING)
 
     def dialect(self, data: Any, snapshot: bool) -> dataObject:
         """Number `data`, which a driver's own ``prepush_processor`` made of the present state."""
-        made = _state(data, self.mark(), None if snapshot else self._sent, _NOTHING, _NOTHING)
+        made = new_state(data, self.mark(), None if snapshot else self._sent, _NOTHING, _NOTHING)
         made.opaque = True
         if not snapshot:
             self._sent = self._version
@@ -223,7 +226,7 @@ class pubData:
         self._version = since + 1
         self._data = {} if data is None else data
         self.published = True
-        return _state(self._data, self.mark(), since, added, removed)
+        return new_state(self._data, self.mark(), since, added, removed)
 
     def _own(self) -> Rows | None:
         """The table as rows of our own, copied once; None for data that is no table."""
@@ -280,6 +283,7 @@ class subData:
         corrId: str,
         callback: Callable[[Any], Any] | None,
         lasting: bool = False,
+        pull: bool = False,
     ) -> None:
         self.key = key
         self.dataindex = dataindex
@@ -287,6 +291,7 @@ class subData:
         self.callback = callback
         self.dataObjects: dict[str, dataObject] = {}
         self.lasting = lasting
+        self.pull = pull
         self._sources: dict[str, _Source] = {}
         self._asks = 0
 
@@ -305,6 +310,11 @@ class subData:
             source.behind = True
             return []
         return self._delta(source, update, late)
+
+    def pulled(self, sender: str, update: dataObject) -> list[dataObject]:
+        """Take the answer of a publisher that was asked, which stands alone."""
+        self._source(sender).state = update
+        return [update]
 
     def marked(self, sender: str, mark: Mark) -> bool:
         """Take a mark of `sender`; return whether a snapshot is wanted."""
@@ -415,7 +425,7 @@ def _after(before: dataObject | None, update: dataObject) -> dataObject:
     if not isinstance(update.data, Rows) or not isinstance(old, Rows):
         return update
     added, removed = difference(old.rows(), update.data.rows())
-    return _state(update.data, Mark(update.epoch, update.version), None, added, removed)
+    return new_state(update.data, Mark(update.epoch, update.version), None, added, removed)
 
 
 def _newest(before: dataObject | None, update: dataObject) -> dataObject:
@@ -425,4 +435,4 @@ def _newest(before: dataObject | None, update: dataObject) -> dataObject:
         return update
     newest, added, removed = rows.latest(update.added, update.removed)
     since = before.version if before is not None else update.since
-    return _state(newest, Mark(update.epoch, newest.version), since, added, removed)
+    return new_state(newest, Mark(update.epoch, newest.version), since, added, removed)

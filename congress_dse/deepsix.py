@@ -65,6 +65,7 @@ class deepSix(publishing, subscribing, metaclass=Born):
 
     mailbox_capacity = CAPACITY
     mailbox_policy: Policy = "reject"
+    announced = True  # whether other nodes are told of it; what each node has of its own is not
 
     def __init__(
         self,

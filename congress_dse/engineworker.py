@@ -7,9 +7,11 @@ imported in the worker, when it builds its engine.
 from importlib import import_module
 from typing import Any, ClassVar
 
+from congress_dse.apiworker import LISTENER
 from congress_dse.manager import Service
 
 ENGINE = "congress_dse.engine"
+API = "congress_dse.api.server"
 
 
 class EngineWorker(Service):
@@ -19,13 +21,25 @@ class EngineWorker(Service):
     runtime = "green"
     announces_ready: ClassVar[bool] = True
 
-    def __init__(self, worker_id: int, files: list[str], watch: dict[str, Any]) -> None:
+    def __init__(
+        self, worker_id: int, files: list[str], watch: dict[str, Any], way: Any = None
+    ) -> None:
         super().__init__(worker_id)
         self._engine = import_module(ENGINE).Engine(files, watch, self.place.stop)
+        if way is not None:
+            self._engine.join(way, f"{self.name}.{worker_id}")
+        self._api: Any = None
 
     def run(self) -> None:
         """Create this worker's share of the sources, and tell that it serves."""
         self.resized()
+        listener = self.place.listeners.get(LISTENER)
+        if listener is not None:
+            engine = self._engine
+            self._api = import_module(API).Api(
+                engine.conf, engine.catalogue, engine.cage, listener, self.place.served
+            )
+            self._api.start()
         self.place.ready()
 
     def resized(self) -> None:
@@ -37,5 +51,7 @@ class EngineWorker(Service):
         self._engine.reload()
 
     def terminate(self) -> None:
-        """End every service of the engine."""
+        """Answer what was asked, and end every service of the engine."""
+        if self._api is not None:
+            self._api.stop()
         self._engine.stop()

@@ -1,5 +1,7 @@
 """Every error we raise on purpose: one class for each thing a caller can do about it."""
 
+from typing import Any
+
 
 class EngineError(Exception):
     """The root: catches whatever the engine raises on purpose."""
@@ -15,6 +17,10 @@ class NoSuchService(DataServiceError):
 
 class InvalidKey(EngineError, ValueError):
     """A routing key that is no key: not text, or over 255 bytes (AMQP 0-9-1, short string)."""
+
+
+class MessageTooLarge(EngineError, ValueError):
+    """A message that no broker takes; publish it in parts."""
 
 
 class UnknownMessageType(EngineError, ValueError):
@@ -39,6 +45,10 @@ class DeadlockError(EngineError):
 
 class RequestFailed(EngineError):
     """The service that took the request raised; ``__cause__`` is its error where it is at hand."""
+
+
+class ServiceGivenUp(RequestFailed):
+    """Supervision has given the receiver up; the text has the cause. Mend that, and reload it."""
 
 
 class EngineStopped(DataServiceError):
@@ -83,3 +93,42 @@ class Poisoned(EngineError):
 
 class ControlError(EngineError):
     """The control socket cannot be reached or opened, or refused the request."""
+
+
+class LinkError(EngineError):
+    """A link to other nodes cannot be had, or is too far behind to take this."""
+
+
+class WireError(LinkError, ValueError):
+    """What came over a link, or was to go, is no message of ours: the text names the rule."""
+
+
+class ApiError(EngineError):
+    """A request of a client that is answered with an error: its status, its code and the text."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: int = 0,
+        data: Any = None,
+        retry_s: float | None = None,
+        headers: dict[str, str] | None = None,
+        body: Any = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code or status
+        self.data = data
+        self.retry_s = retry_s
+        self.headers = headers or {}
+        self.body = body
+
+
+class NameTaken(EngineError, ValueError):
+    """A source of this name, or id, exists already."""
+
+
+class StoreError(EngineError):
+    """The database of the sources cannot be read or written."""

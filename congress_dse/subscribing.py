@@ -35,7 +35,7 @@ class subscribing(endpoint):
         self._stop_repeating(corrId)
         update = msg.body if isinstance(msg.body, dataObject) else dataObject(msg.body)
         if msg.type == "rep":
-            states = [update]
+            states = subscription.pulled(sender, update) if subscription.pull else [update]
         else:
             states = subscription.receive(sender, update, late=self.waited_s > LATE_S)
             self._catch_up(subscription, sender)
@@ -63,7 +63,8 @@ class subscribing(endpoint):
         """A service ended: subscribe again, so that its next life is followed from the start."""
         for subscription in list(self.subdata.values()):
             if msg.body["name"] in subscription.getSources() and subscription.lasting:
-                sub = self._message("sub", subscription.key, subscription.dataindex, "", None)
+                kind = "pull" if subscription.pull else "sub"
+                sub = self._message(kind, subscription.key, subscription.dataindex, "", None)
                 sub.correlationId = subscription.corrId
                 self.send(sub)
         for call in msg.body.get("watchers", ()):
@@ -85,7 +86,7 @@ class subscribing(endpoint):
         `interval` seconds until the first answer: a subscriber may come before its publisher.
         """
         corruuid = corrId or new_id()
-        self.subdata[corruuid] = subData(key, dataindex, corruuid, callback, lasting=True)
+        self.subdata[corruuid] = subData(key, dataindex, corruuid, callback, True, pull)
         msg = self._message("pull" if pull else "sub", key, dataindex, corruuid, args)
         self.scheduuids.add(corruuid)
         self.schedule(msg, corruuid, interval)

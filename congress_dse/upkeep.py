@@ -102,6 +102,7 @@ class Upkeep:
         plan = self._plans.get(name)
         if plan is not None and set(plan.patterns) != {*keys, name, "local." + name}:
             self._route(plan, [name, "local." + name, *keys])
+            self._cage.bus.announce(name, plan.patterns)
             self._cage.heard(keys)
 
     def watch(self, name: str, callback: Callable[[str, Any], Any], watcher: str) -> None:
@@ -132,6 +133,7 @@ class Upkeep:
         self._groups[plan.group].remove(name)
         del self._plans[name]
         del cage.services[name]
+        cage.bus.announce(name, [])
         for msg in plan.inbox.close():
             cage.bury(msg, "stopped", name)
         self._depart(plan, service, "deleted")
@@ -179,6 +181,7 @@ class Upkeep:
             service.on_failure = self._message_failed
             service.link(self._ended, plan.name)
             self._route(plan, [plan.name, "local." + plan.name, *service.keys])
+        self._cage.bus.announce(plan.name, plan.patterns)
         self._cage.heard(plan.patterns)
 
     def _rebirth(self, plan: Plan) -> None:
@@ -216,6 +219,10 @@ class Upkeep:
 
     def _once_more(self, plan: Plan, msg: d6msg, error: BaseException) -> None:
         """Give a message that cost a life to the next one, unless it has cost too many."""
+        if msg.type == "do":
+            # The call was given to the life that ended, and would be made on it once more.
+            self._park(plan.name, msg, max(1, msg.attempts), error)
+            return
         tried = plan.tried
         count = tried.pop(id(msg), (msg, max(0, msg.attempts - 1)))[1] + 1
         if count < ATTEMPTS:
@@ -246,6 +253,8 @@ class Upkeep:
         if service.unfinished is not None:
             self._once_more(plan, service.unfinished, cause)
         plan.inbox.wake = _nobody
+        for msg in plan.inbox.withdraw(lambda msg: msg.type == "do"):
+            cage.bury(msg, "its life ended", plan.name)
         self._depart(plan, service, cause)
         if cause is None:
             self.finish(plan.name, 0.0)
@@ -294,6 +303,27 @@ class Upkeep:
             else:
                 self.failed_groups[plan.group] = f"group given up with {plan.name}: {plan.failure}"
                 LOG.error("%s: %s", plan.group, self.failed_groups[plan.group])
+        if not plan.group or plan.group in self.failed_groups:
+            for name in (plan.name, *verdict.stop):
+                self._refuse_asks(self._plans[name], f"{plan.name}: {plan.failure}")
+
+    def _refuse_asks(self, plan: Plan, why: str) -> None:
+        """Answer whoever asks a service that stays down, now and from now on, with why it does.
+
+        The rest of its mailbox waits for a next life, which takes the mailbox over.
+        """
+        cage, inbox, name = self._cage, plan.inbox, plan.name
+
+        def refuse() -> None:
+            for msg in inbox.withdraw(lambda msg: msg.deadline is not None):
+                error = exceptions.ServiceGivenUp(why)
+                reply = d6msg(msg.replyTo, name, msg.correlationId, "rep", msg.dataindex, error)
+                cage.asks.answered(reply)
+                cage.dead_letters.add(msg, "given up", name)
+            inbox.idle = True
+
+        inbox.wake = refuse
+        refuse()
 
     def _depart(self, plan: Plan, service: Any, cause: Any) -> None:
         """Tell everybody whom the end of a service concerns, and withdraw its subscriptions."""

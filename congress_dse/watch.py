@@ -83,6 +83,8 @@ class Printer:
 class Watch(deepsix.deepSix):
     """A service that follows tables and prints them."""
 
+    announced = False
+
     def follow(
         self, wanted: Iterable[tuple[str, str]], printer: Printer, lost: Callable[[], Any]
     ) -> None:

@@ -22,7 +22,10 @@ from congress_dse.runtime.green import (
     spawn,
     wait_dead,
 )
+from congress_dse.runtime.green_io import wait_io
+from congress_dse.runtime.green_native import unpatched
 from congress_dse.runtime.mailbox import Mailbox, MailboxStatistics
+from congress_dse.runtime.serving import http_server
 
 __all__ = [
     "NAME",
@@ -36,10 +39,13 @@ __all__ = [
     "call_later",
     "current_actor",
     "deadline",
+    "http_server",
     "in_thread",
     "may_wait",
     "now",
     "sleep",
     "spawn",
+    "unpatched",
     "wait_dead",
+    "wait_io",
 ]

@@ -52,6 +52,7 @@ class Mailbox:
         "closed",
         "coalesced",
         "dropped",
+        "far",
         "idle",
         "lost",
         "name",
@@ -67,6 +68,7 @@ class Mailbox:
         self.bound(capacity, policy)
         self.idle = True
         self.closed = False
+        self.far = False  # whether its reader stands for other nodes
         self.wake: Callable[[], None] = _nobody
         self.on_drop: Callable[[d6msg, str], None] = _forget
         self.received = self.dropped = self.coalesced = 0
@@ -123,6 +125,18 @@ class Mailbox:
     def again(self, msg: d6msg) -> None:
         """Put `msg` before everything that waits: its receiver died of it and tries once more."""
         self._queue.appendleft((monotonic(), msg))
+
+    def withdraw(self, unwanted: Callable[[d6msg], bool]) -> list[d6msg]:
+        """Take out, and return, the messages that are for nobody any more."""
+        out = []
+        for queue in (self._control, self._queue):
+            out += [msg for _, msg in queue if unwanted(msg)]
+            kept = [entry for entry in queue if not unwanted(entry[1])]
+            queue.clear()
+            queue.extend(kept)
+        while self.room and len(self._queue) < self.capacity:
+            self.room.popleft()()
+        return out
 
     def take(self) -> Entry | None:
         """The next (time of arrival, message); None, and the reader is idle, when there is none."""
