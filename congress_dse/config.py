@@ -5,6 +5,7 @@ driver's to say, in `sources`.
 """
 
 import os
+import socket
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,14 +27,119 @@ DEFAULT_OPTIONS = [
     ),
 ]
 
+LINKS = "links"
+
+LINKS_OPTIONS = [
+    cfg.StrOpt(
+        "node",
+        default=socket.gethostname(),
+        sample_default="<the host's name>",
+        help="What the nodes of this engine are called after; each engine of a bus its own.",
+    ),
+]
+
+DATABASE_OPTIONS = [
+    cfg.StrOpt(
+        "connection",
+        secret=True,
+        help="SQLAlchemy URL of the database of the sources that are created over the API. By "
+        "default an SQLite file: sources.sqlite in $XDG_STATE_HOME/congress-dse, or in "
+        "~/.local/state/congress-dse. Engines that share it share these sources.",
+        metavar="URL",
+    ),
+]
+
+API_OPTIONS = [
+    cfg.BoolOpt("enabled", default=True, help="Whether the engine serves its REST API."),
+    cfg.HostAddressOpt("bind_host", default="127.0.0.1", help="Address that the API binds."),
+    cfg.PortOpt("bind_port", default=1789, help="Port that the API binds; 0 is any free one."),
+    cfg.IntOpt(
+        "api_workers",
+        default=1,
+        min=0,
+        mutable=True,
+        help="API workers, each a process; 0 serves the API in the engine's own processes, as does "
+        "[processes] workers = 0. From or to 0 it is changed by a new start.",
+    ),
+    cfg.StrOpt(
+        "auth",
+        default="none",
+        choices=[
+            ("none", "whoever reaches the address may ask: on a loopback address alone"),
+            ("token", "static tokens, of tokens_file"),
+            ("keystone", "Keystone's tokens, as [keystone_authtoken] says"),
+        ],
+        help="How clients are authenticated.",
+    ),
+    cfg.BoolOpt(
+        "allow_unauthenticated",
+        default=False,
+        help="Serve without authentication on an address that other machines reach.",
+    ),
+    cfg.StrOpt(
+        "tokens_file",
+        metavar="PATH",
+        help="File of static tokens, a line for each: NAME:TOKEN, or NAME:TOKEN:reader for one "
+        "that may read only.",
+    ),
+    cfg.StrOpt("tls_cert", metavar="PATH", help="Certificate chain (PEM); with it, HTTPS alone."),
+    cfg.StrOpt(
+        "tls_key", metavar="PATH", help="Private key (PEM), where it is not in tls_cert's file."
+    ),
+    cfg.FloatOpt(
+        "max_staleness",
+        default=60,
+        min=0,
+        help="Seconds for which the last good rows of a source that cannot be read are still "
+        "served; then its rows are answered with 503 until it can be.",
+    ),
+    cfg.IntOpt(
+        "max_body_size",
+        default=16 * 2**20,
+        min=1024,
+        help="Bytes that the body of a request may have.",
+    ),
+    cfg.IntOpt(
+        "max_header_size", default=16384, min=1024, help="Bytes that a request's headers may have."
+    ),
+    cfg.IntOpt(
+        "max_connections", default=4096, min=1, help="Connections that one worker has at a time."
+    ),
+    cfg.FloatOpt(
+        "client_timeout",
+        default=30,
+        min=0.1,
+        help="Seconds in which a client must have sent its request, and taken a part of the "
+        "answer; one that is slower is cut off.",
+    ),
+    cfg.FloatOpt(
+        "keepalive",
+        default=75,
+        min=0,
+        help="Seconds for which a connection without a request is kept; 0 closes it at once.",
+    ),
+    cfg.FloatOpt(
+        "drain_timeout",
+        default=5,
+        min=0,
+        help="Seconds that clients have at a stop for their last requests.",
+    ),
+]
+
 _TYPES: dict[type, Any] = {int: types.Integer(), float: types.Float(), str: types.String()}
 
-GROUPS = {
+# Sections that libraries read, once they are asked for: keystonemiddleware and oslo.policy.
+OF_OTHERS = frozenset({"keystone_authtoken", "oslo_policy"})
+
+GROUPS: dict[str, list[Any]] = {
     "DEFAULT": DEFAULT_OPTIONS,
+    LINKS: LINKS_OPTIONS,
     processes.GROUP: [
         cfg.Opt(o.name, type=_TYPES[o.kind], default=o.default, mutable=o.mutable, help=o.help)
         for o in processes.OPTIONS
     ],
+    "api": API_OPTIONS,
+    "database": DATABASE_OPTIONS,
 }
 
 
@@ -85,6 +191,12 @@ def control_path(conf: cfg.ConfigOpts) -> str:
     return str(Path(home) / f"congress-dse-{owner}.control")
 
 
+def state_path(name: str) -> str:
+    """Where the engine keeps `name` over a restart, if nothing else is configured."""
+    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return str(Path(home) / "congress-dse" / name)
+
+
 def one_line(error: BaseException) -> str:
     """What an error says, in one line."""
     return " ".join(str(error).split())
@@ -97,6 +209,8 @@ def _unknown(conf: cfg.ConfigOpts) -> list[str]:
     for file in parsed(conf):
         for section, values in file.items():
             if section.startswith(DATASOURCE):
+                continue
+            if section in OF_OTHERS:
                 continue
             if section not in known:
                 wrong.append(f"[{section}]: no such section; a datasource is [{DATASOURCE}NAME]")

@@ -3,7 +3,8 @@
 import argparse
 import sys
 
-from congress_dse import config, exceptions, sources
+from congress_dse import catalogue, config, exceptions, sources
+from congress_dse.api import access
 from congress_dse.commands import common
 
 
@@ -15,13 +16,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Raise ConfigError with a line for each fault, or print the sources and return 0."""
-    found = sources.sources(config.read(args.config_file))
-    names = [source.name for source in found]
-    if not names:
+    conf = config.read(args.config_file)
+    names = [source.name for source in sources.sources(conf)]
+    if not names and not conf.api.enabled:
         raise exceptions.ConfigError(
             f"{', '.join(args.config_file) or 'no configuration file'}: no datasource to serve; "
             f"a section [{config.DATASOURCE}NAME] makes one"
         )
+    if conf.api.enabled:
+        access.authenticate(conf)
+        access.tls(conf)
+        names += [e.name for e in catalogue.store(conf).entries() if e.name not in names]
     for source, table in common.watched(args.watch):
         if source not in names:
             raise exceptions.ConfigError(

@@ -6,15 +6,20 @@ SIGTERM or Ctrl-C stops gracefully, a second one at once; SIGHUP reads the confi
 """
 
 import argparse
+import errno
 import logging
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from typing import Any, TextIO
 
 from congress_dse import config, exceptions
+from congress_dse.apiworker import LISTENER, ApiWorker
 from congress_dse.commands import common
 from congress_dse.engineworker import EngineWorker
+from congress_dse.links.way import Way
 from congress_dse.manager import ServiceManager, options as processes
 from congress_dse.manager.control import ask
 from congress_dse.supervision import Policy
@@ -53,11 +58,28 @@ def run(args: argparse.Namespace) -> int:
     )
     watch = {"tables": tables, "colour": _colour(args.colour, sys.stdout), "json": args.json}
     # One owner at a time: a replacement starts when the worker that had the sources is gone.
-    engine = manager.add(EngineWorker, own.workers, args=(files, watch), overlap=False)
-    workers = [own.workers]
-    manager.register_hooks(on_reload=lambda: _reload(manager, engine, files, workers))
+    way = Way(_links_home() if own.workers else "", conf[config.LINKS].node)
+    listeners = _bound(manager, conf.api)
+    apart = bool(listeners and own.workers and conf.api.api_workers)
+    engine = manager.add(
+        EngineWorker,
+        own.workers,
+        args=(files, watch, way),
+        listeners=() if apart else listeners,
+        overlap=False,
+    )
+    sizes = {engine: own.workers}
+    if apart:
+        api = manager.add(
+            ApiWorker, conf.api.api_workers, args=(files, way), listeners=listeners, overlap=True
+        )
+        sizes[api] = conf.api.api_workers
+    manager.register_hooks(on_reload=lambda: _reload(manager, files, sizes))
     LOG.info("serving; pid %d", os.getpid())
-    manager.run()
+    try:
+        manager.run()
+    finally:
+        shutil.rmtree(way.home, ignore_errors=True)
     LOG.info("stopped")
     return 0
 
@@ -76,7 +98,7 @@ def check(files: list[str], watch: list[str] = ()) -> None:  # type: ignore[assi
         raise exceptions.ConfigError("\n".join(lines))
 
 
-def _reload(manager: ServiceManager, engine: str, files: list[str], workers: list[int]) -> None:
+def _reload(manager: ServiceManager, files: list[str], sizes: dict[str, int]) -> None:
     """Take a new configuration, or refuse it: what is raised here leaves the old one serving.
 
     A number of workers that an operator set stands until the configuration's own changes.
@@ -84,15 +106,55 @@ def _reload(manager: ServiceManager, engine: str, files: list[str], workers: lis
     conf = config.read(files)
     check(files)
     logging.getLogger().setLevel(logging.DEBUG if conf.debug else logging.INFO)
-    if conf[processes.GROUP].workers != workers[0]:
-        workers[0] = conf[processes.GROUP].workers
-        manager.reconfigure(engine, workers[0])
+    engine, *api = sizes
+    wanted = conf[processes.GROUP].workers
+    if bool(wanted) != bool(sizes[engine]):
+        raise exceptions.ConfigError(
+            f"[{processes.GROUP}] workers: from {sizes[engine]} to {wanted} only by a new start; "
+            "0 is the debug mode, in one process"
+        )
+    if conf.api.enabled and wanted and bool(conf.api.api_workers) != bool(api):
+        raise exceptions.ConfigError(
+            f"[api] api_workers: to {conf.api.api_workers} only by a new start; 0 serves the API "
+            "in the engine's own processes"
+        )
+    for service, workers in zip(sizes, (wanted, conf.api.api_workers), strict=False):
+        if workers != sizes[service]:
+            sizes[service] = workers
+            manager.reconfigure(service, workers)
+
+
+def _links_home() -> str:
+    """A directory of this engine's own, in which its workers find each other."""
+    home = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    try:
+        return tempfile.mkdtemp(prefix="congress-dse-", dir=home)
+    except OSError as error:
+        raise exceptions.ConfigError(f"no place for the workers' links: {error}") from error
+
+
+def _bound(manager: ServiceManager, api: Any) -> tuple[str, ...]:
+    """Bind the API's address; the names of the listeners. Raises ConfigError."""
+    if not api.enabled:
+        return ()
+    host = f"[{api.bind_host}]" if ":" in api.bind_host else api.bind_host
+    address = f"{host}:{api.bind_port}"
+    try:
+        bound = manager.bind(LISTENER, f"tcp://{address}")
+    except exceptions.ConfigError as error:
+        cause = error.__cause__
+        hint = ""
+        if getattr(cause, "errno", None) == errno.EADDRINUSE:
+            hint = "; does another engine serve there? Set another port, or [api] enabled = false"
+        raise exceptions.ConfigError(
+            f"[api] bind_host, bind_port: cannot bind {address}: {cause}{hint}"
+        ) from error
+    LOG.info("the API is at http://%s:%d", host, bound.address[1])
+    return (LISTENER,)
 
 
 def _control(conf: Any, own: Any) -> str:
     """Where this engine takes orders; nowhere, where another has the place that none configured."""
-    if not own.workers:
-        return ""
     path = config.control_path(conf)
     try:
         ask(path, {"command": "workers"}, ANSWER_S)
