@@ -45,6 +45,10 @@ class FileDriver(PollingDataSourceDriver):
         path = Path(args["path"])
         return [] if path.is_dir() else [("path", f"no folder at {str(path)!r}")]
 
+    def schema(self) -> dict[str, Row]:
+        """The columns of each table are those of its file, as it was last read."""
+        return {**super().schema(), **{t: self.columns[t] for t in self.state if t in self.columns}}
+
     def update_from_datasource(self) -> None:
         if not self.path.is_dir():
             raise exceptions.SourceError(f"no folder at {str(self.path)!r}")

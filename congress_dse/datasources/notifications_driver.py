@@ -4,8 +4,12 @@ Tables follow events between the polls of other sources, which stay the truth: a
 them read again. An event is acknowledged once it is in this service's mailbox, and comes again
 where it was not. The poll of this source is a look at the broker: while that is not to be reached
 the tables are stale; when it is back, a new listener makes its queues before they are not.
+
+A listener whose broker is gone ends only when its next try to reach that has failed: it is left to
+end by itself, in a thread of its own.
 """
 
+import threading
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -21,7 +25,10 @@ from congress_dse.runtime import chosen as runtime
 PUBLISH_S = 0.05  # events that come together are published together
 CONNECT_S = 5.0
 RABBIT = ("rabbit", "amqp")
-HEARTBEAT_RATE = 100  # looks in the minute of a heartbeat, twice over: one in 0.3 s
+END_S = 1.5  # of the end of a service, for its listener
+# A listener looks whether it is to stop as often as it looks after the heartbeat, here each 0.3 s
+# (its minute, in half, by this rate), and after each try to reach its broker: each second.
+LOOKS = {"heartbeat_rate": 100, "rabbit_retry_backoff": 0, "rabbit_interval_max": 1}
 
 
 class NotificationsDriver(PollingDataSourceDriver):
@@ -101,7 +108,7 @@ class NotificationsDriver(PollingDataSourceDriver):
                 reach(self.url)
             except exceptions.SourceError:
                 # Heard again means that the queues are there again: a new listener makes them.
-                self.spawn(deafen, *self._let_go())
+                self._end_listening()
                 raise
         if self._listener is None:
             self._listen()
@@ -112,7 +119,15 @@ class NotificationsDriver(PollingDataSourceDriver):
 
     def cleanup(self) -> None:
         super().cleanup()
-        deafen(*self._let_go())
+        ending = self._end_listening()
+        ending.join(END_S)
+        if ending.is_alive():
+            self.log_warning(
+                "the listener has not ended in %g s: its broker does not answer; thread %s ends it "
+                "when it can",
+                END_S,
+                ending.name,
+            )
 
     def take(self, event: Mapping[str, Any]) -> None:
         """Take one event, in this service's own turn."""
@@ -151,8 +166,8 @@ class NotificationsDriver(PollingDataSourceDriver):
     def _listen(self) -> None:
         transport = oslo_messaging.get_notification_transport(self.conf, url=self.url)
         if self.url.transport in RABBIT:
-            # It looks whether it is to stop only as often as it looks after the heartbeat.
-            self.conf.set_override("heartbeat_rate", HEARTBEAT_RATE, "oslo_messaging_rabbit")
+            for option, value in LOOKS.items():
+                self.conf.set_override(option, value, "oslo_messaging_rabbit")
         targets = [
             oslo_messaging.Target(topic=topic, exchange=exchange)
             for topic in self.args["topics"]
@@ -170,14 +185,18 @@ class NotificationsDriver(PollingDataSourceDriver):
         try:
             self._listener.start(override_pool_size=1)  # one at a time: in their order
         except BaseException:
-            deafen(*self._let_go())
+            self._end_listening()
             raise
 
-    def _let_go(self) -> tuple[Any, Any]:
-        """The listener and the transport, which are to be stopped and are ours no more."""
+    def _end_listening(self) -> threading.Thread:
+        """Have what is ours to listen end, and be ours no more; answers the thread that ends it."""
         listener, self._listener = self._listener, None
         transport, self._transport = self._transport, None
-        return listener, transport
+        ending = threading.Thread(
+            target=deafen, args=(listener, transport), name=f"{self.name}-deafen", daemon=True
+        )
+        ending.start()
+        return ending
 
 
 class Endpoint:

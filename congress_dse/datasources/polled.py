@@ -72,6 +72,18 @@ class PollingDataSourceDriver(DataSourceDriver):
             "circuit": "open" if polling.open else "closed",
         }
 
+    def retry_s(self) -> float:
+        """Until the next poll, or the end of the one that runs."""
+        since = self.polling.running_since
+        if since is not None:
+            return max(1.0, since + self.poll_deadline - runtime.now())
+        due = self.polling.due()
+        return super().retry_s() if due is None else max(1.0, due - runtime.now())
+
+    def lazy(self, table: str) -> bool:
+        root = self._root(table)
+        return root in self.lazy_tables and not self.wanted(root)
+
     def poll(self) -> None:
         """Poll once and publish, in the caller's own time: for a driver that stands alone."""
         self.polling.started(runtime.now())

@@ -88,6 +88,14 @@ class PushedDataSourceDriver(ExecutionDriver, DataSourceDriver):
         self._publish_in_turn()
         return report
 
+    def process_webhook_notification(self, payload: Any) -> None:
+        """Take what a webhook brought; called beside the actor."""
+        self._webhook_handler(payload)
+
+    def _webhook_handler(self, payload: Any) -> None:
+        """What a subclass does with it. A KeyError says that it lacks something."""
+        raise NotImplementedError
+
     def keep_rows(self, table: str, rows: set[Row]) -> None:
         """Keep a whole table where it outlives the process, before it is published."""
 

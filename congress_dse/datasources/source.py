@@ -14,12 +14,13 @@ from typing import Any, ClassVar, NamedTuple
 from congress_dse import deepsix, exceptions
 from congress_dse.d6message import d6msg
 from congress_dse.dataobj import dataObject
-from congress_dse.datasources import options, translators
+from congress_dse.datasources import desk, options, translators
 from congress_dse.datasources.translators import Translators
 from congress_dse.runtime import chosen as runtime
 
 LOG = logging.getLogger(__name__)
 STALE = "_stale"  # a table of every source: (table, cause, since) of those that are not up to date
+RETRY_S = 5.0  # in which a source that says nothing better is looked at again
 ALL = "*"  # stands in it for every table of the source
 
 Row = tuple[Any, ...]
@@ -60,6 +61,7 @@ class DataSourceDriver(deepsix.deepSix):
         self._kept: set[str] = set()
         self._outcomes: list[BaseException | None] = []
         self._in_thread_since: float | None = None
+        self._desk = desk.Desk(self)
         whole = options.with_defaults(self.options(), args)
         self._secrets = options.secrets(self.options(), whole)
         super().__init__(name, keys, inbox, datapath, whole)
@@ -114,6 +116,30 @@ class DataSourceDriver(deepsix.deepSix):
             "subscribers": self.subscriber_list(),
             "stale": {table: (s.cause, s.since.isoformat()) for table, s in self.stale.items()},
         }
+
+    def staleness(self, table: str) -> dict[str, Any]:
+        """Why `table` is not up to date, and for how long; empty where it is."""
+        stale = self.stale.get(table) or self.stale.get(ALL)
+        if stale is None:
+            return {}
+        age_s = (dt.datetime.now(dt.UTC) - stale.since).total_seconds()
+        since = stale.since.isoformat("T", "seconds")
+        return {"cause": stale.cause, "since": since, "age_s": age_s, "retry_s": self.retry_s()}
+
+    def retry_s(self) -> float:
+        """In how many seconds the source may be up to date again."""
+        return RETRY_S
+
+    def lazy(self, table: str) -> bool:
+        """Whether `table` is read only while somebody follows it, and nobody does."""
+        return False
+
+    def inreq(self, msg: d6msg) -> None:
+        """Requests of the engine's own go to the desk, all others to the driver."""
+        if msg.dataindex == desk.REQUEST:
+            self._desk.take(msg)
+        else:
+            super().inreq(msg)
 
     # Translating.
 

@@ -17,7 +17,7 @@ from congress_dse.runtime import chosen as runtime
 from congress_dse.runtime.green import greenthread
 from tests.support.cloud import Cloud
 from tests.support.engine import bus, serve, wait_for
-from tests.support.rabbit import Broker, local_url
+from tests.support.rabbit import local_url
 
 ALL = (EVENTS, "instances", "ports", "networks", "images", "volumes")
 SERVER = {
@@ -265,29 +265,47 @@ def test_a_wrong_password_is_a_cause_without_the_password(rabbit, place):
 
 @pytest.mark.rabbit
 @pytest.mark.timeout(180)
-def test_a_broker_that_dies_makes_tables_stale_and_is_found_again(
-    place, publishers, tmp_path_factory
+def test_a_broker_that_dies_makes_tables_stale_and_is_found_again(place, publishers, rabbit_node):
+    with bus() as cage:
+        args = {"transport_url": rabbit_node.url, **place, "poll_time": "0.5"}
+        source, follower = serve(cage, "notifications", args, *ALL)
+        publisher = publishers(rabbit_node.url, place)
+        wait_for(lambda: source.number_of_updates)
+        publisher.send("compute.instance.create.end", SERVER)
+        wait_for(lambda: follower.seen.get("instances"))
+        rabbit_node.kill()
+        cause = str(wait_for(follower.causes))
+        assert "no broker: 127.0.0.1" in cause
+        assert follower.seen["instances"]
+        rabbit_node.start()
+        wait_for(lambda: follower.causes() == {}, 60)
+        publisher.send("compute.instance.delete.end", SERVER)
+        wait_for(lambda: follower.seen["instances"] == set(), 60)
+
+
+@pytest.mark.rabbit
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("end", ["kill", "freeze"])
+def test_a_listener_ends_in_time_though_its_broker_does_not_answer(
+    place, publishers, rabbit_node, end, caplog
 ):
-    broker = Broker(tmp_path_factory.mktemp("rabbit"))
-    broker.start()
-    try:
-        with bus() as cage:
-            args = {"transport_url": broker.url, **place, "poll_time": "0.5"}
-            source, follower = serve(cage, "notifications", args, *ALL)
-            publisher = publishers(broker.url, place)
-            wait_for(lambda: source.number_of_updates)
-            publisher.send("compute.instance.create.end", SERVER)
-            wait_for(lambda: follower.seen.get("instances"))
-            broker.kill()
-            cause = str(wait_for(follower.causes))
-            assert "no broker: 127.0.0.1" in cause
-            assert follower.seen["instances"]
-            broker.start()
-            wait_for(lambda: follower.causes() == {}, 60)
-            publisher.send("compute.instance.delete.end", SERVER)
-            wait_for(lambda: follower.seen["instances"] == set(), 60)
-    finally:
-        broker.stop()
+    publisher = publishers(rabbit_node.url, place)
+    publisher.send("warm.up", {})
+    before = threads()
+    with bus() as cage:
+        args = {"transport_url": rabbit_node.url, **place, "poll_time": "60"}
+        source, follower = serve(cage, "notifications", args, EVENTS)
+        wait_for(lambda: source.number_of_updates)
+        publisher.send("compute.instance.update", SERVER)
+        wait_for(lambda: follower.seen.get(EVENTS))
+        getattr(rabbit_node, end)()
+        begin = runtime.now()
+        cage.deleteservice("notifications")
+        assert runtime.now() - begin < 2.0
+    if "has not ended" in caplog.text:
+        assert "thread notifications-deafen ends it" in caplog.text
+    wait_for(lambda: not threads() - before, 30)  # while the broker is as it was
+    getattr(rabbit_node, {"kill": "start", "freeze": "thaw"}[end])()
 
 
 def threads():

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("openstack", reason="the extra `openstack` is not installed")
 
 from congress_dse import exceptions, sources
-from congress_dse.datasources.openstack.listing import Listing, next_link, pages
+from congress_dse.datasources.openstack.listing import Listing, next_link, objects, pages
 from congress_dse.runtime import chosen as runtime
 from tests.support.cloud import Cloud
 from tests.support.engine import bus, longest_stall, made, serve, wait_for
@@ -74,6 +74,7 @@ OURS = {
     "nova": {
         "hypervisors": "id host_name hypervisor_type hypervisor_version host_ip state status",
         "keypairs": "name type fingerprint",
+        "server_metadata": "server_id key value",
     },
     "cinder": {"types": "id name description is_public"},
 }
@@ -171,6 +172,15 @@ def test_a_link_that_goes_round_ends_the_list():
     assert asked.send(again) == {"limit": 1, "marker": ["a"]}
     with pytest.raises(exceptions.SourceError, match="goes round"):
         asked.send(again)
+
+
+@pytest.mark.parametrize("paged", [True, False])
+def test_a_part_of_a_list_without_a_way_to_the_rest_is_a_fault(paged):
+    answer = {"things": [{}], "truncated": True}
+    if not paged:  # the service has a link, which leads nowhere
+        answer["links"] = {"next": "/things?marker=a"}
+    with pytest.raises(exceptions.SourceError, match="a part of the list only"):
+        objects(Listing("/things", "things", paged=paged), answer, ["id"])
 
 
 @pytest.mark.parametrize(

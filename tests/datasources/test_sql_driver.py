@@ -1,11 +1,7 @@
 """Queries become tables: of SQLite files, and of a real PostgreSQL that goes and comes back."""
 
-import contextlib
 import datetime as dt
-import os
-import socket
 import sqlite3
-import uuid
 
 import pytest
 import sqlalchemy as sa
@@ -14,14 +10,13 @@ from congress_dse import config, exceptions, sources
 from congress_dse.datasources import statements
 from congress_dse.datasources.sql_driver import SqlDriver
 from congress_dse.runtime import chosen as runtime
+from tests.support.postgres import HOST, PORT, schema
+from tests.support.proxy import Proxy
 
 from .conftest import wait_for
 
 # A cursor whose connection was lost at the wrong moment cannot be closed, and psycopg says so.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <function ServerCursorMixin")
-
-HOST, PORT = "127.0.0.1", 5432
-SERVER = f"postgresql+psycopg://postgres@{HOST}:{PORT}/test"
 
 
 def checked(**options):
@@ -200,86 +195,13 @@ def test_a_poll_reads_only_what_changed_and_the_whole_every_nth_time(lite, alone
 # A real PostgreSQL.
 
 
-@pytest.fixture(scope="module")
-def server():
-    engine = sa.create_engine(SERVER, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
-    try:
-        engine.connect().close()
-    except sa.exc.OperationalError as error:
-        if "CI" in os.environ:
-            raise
-        pytest.skip(f"no PostgreSQL at {HOST}:{PORT}: {error.orig}")
-    return engine
-
-
 @pytest.fixture
-def postgres(server):
+def postgres():
     """A schema of its own: a function that executes in it, and its URL."""
-    schema = f"dse_{uuid.uuid4().hex[:12]}"
-
-    def execute(*texts):
-        with server.connect() as connection:
-            connection.exec_driver_sql(f"SET search_path TO {schema}")
-            for text in texts:
-                connection.exec_driver_sql(text)
-
-    with server.connect() as connection:
-        connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
-    execute.schema = schema
-    execute.url = f"{SERVER}?options=-csearch_path%3D{schema}"
-    execute("CREATE TABLE orders (id int PRIMARY KEY, state text, changed timestamptz)")
-    execute("INSERT INTO orders VALUES (1, 'new', '2026-01-01Z'), (2, 'päid', '2026-01-02Z')")
-    yield execute
-    with server.connect() as connection:
-        connection.exec_driver_sql(f"DROP SCHEMA {schema} CASCADE")
-
-
-class Proxy:
-    """Stands between driver and server, so that the server can go down and come back."""
-
-    def __init__(self, to):
-        self.to = to
-        self.connections, self.passing = [], []
-        self.listener = self.port = None
-        self.up()
-
-    def up(self):
-        self.listener = socket.create_server((HOST, self.port or 0))
-        self.port = self.listener.getsockname()[1]
-        self.thread = runtime.spawn(self._accept, self.listener)
-
-    def down(self):
-        self.thread.kill()
-        self.listener.close()
-        for one in self.connections:
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-        for one in self.passing:
-            one.wait()
-        for one in self.connections:
-            one.close()
-        self.connections, self.passing = [], []
-
-    def _accept(self, listener):
-        while True:
-            client, _ = listener.accept()
-            self.connections.append(client)  # at once: `down` may come while this waits
-            server = socket.create_connection(self.to)
-            self.connections.append(server)
-            self.passing += [
-                runtime.spawn(self._pass_on, client, server),
-                runtime.spawn(self._pass_on, server, client),
-            ]
-
-    @staticmethod
-    def _pass_on(source, target):
-        try:
-            while data := source.recv(65536):
-                target.sendall(data)
-        except OSError:
-            pass
-        with contextlib.suppress(OSError):
-            target.shutdown(socket.SHUT_RDWR)
+    with schema() as execute:
+        execute("CREATE TABLE orders (id int PRIMARY KEY, state text, changed timestamptz)")
+        execute("INSERT INTO orders VALUES (1, 'new', '2026-01-01Z'), (2, 'päid', '2026-01-02Z')")
+        yield execute
 
 
 @pytest.fixture
@@ -403,13 +325,13 @@ def test_a_database_that_goes_down_leaves_stale_rows_and_comes_back_by_itself(
     wait_for(lambda: driver.listening)
 
 
-def test_the_end_of_the_service_leaves_no_connection(cage, postgres, server):
+def test_the_end_of_the_service_leaves_no_connection(cage, postgres):
     mark = postgres.schema
     url = f"{postgres.url}&application_name={mark}"
     count = f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{mark}'"
 
     def left():
-        with server.connect() as connection:
+        with postgres.engine.connect() as connection:
             return connection.exec_driver_sql(count).scalar()
 
     driver = serve(cage, connection=url, query="o: SELECT id FROM orders", listen="c")

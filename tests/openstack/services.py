@@ -10,7 +10,6 @@ import hashlib
 import os
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -19,38 +18,26 @@ import urllib.error
 import urllib.request
 import venv
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from tests.openstack import catalog
+from tests.openstack.kinds import KINDS, NOWHERE, PASSWORD
+from tests.support.ports import free_ports
 
 HERE = Path(__file__).parent
 CONSTRAINTS = HERE / "constraints.txt"
-PASSWORD = "secret"
-NOWHERE = "http://127.0.0.1:1"  # stands in the made databases for where the service will be
-ANSWERS_S = 120.0
-
-
-@dataclass(frozen=True)
-class Kind:
-    """How one service is installed and started; commands are of its environment's bin folder."""
-
-    package: str
-    application: str
-    prepare: tuple[str, ...] = ()
-    path: str = ""
-
-
-KINDS = {
-    "keystone": Kind(
-        "keystone",
-        "keystone.wsgi.api",
-        (
-            "keystone-manage --config-file {conf} db_sync",
-            "keystone-manage --config-file {conf} bootstrap --bootstrap-password " + PASSWORD + " "
-            "--bootstrap-region-id RegionOne --bootstrap-public-url " + NOWHERE + "/v3",
-        ),
-        "/v3",
-    ),
-}
+ANSWERS_S = 180.0
+# What a service needs to ask Keystone about those who ask it.
+AUTH = """
+auth_type = password
+auth_url = {url}
+username = {name}
+password = {password}
+project_name = service
+user_domain_id = default
+project_domain_id = default
+region_name = RegionOne
+"""
 
 
 class Unavailable(Exception):
@@ -63,12 +50,17 @@ class Services:
     def __init__(self, folder, names=("keystone",)):
         self.folder = Path(folder)
         self.names = list(names)
-        self.ports = {name: free_port() for name in self.names}
+        self.ports = dict(zip(self.names, free_ports(len(self.names)), strict=True))
         self.processes = {}
         self.cache = cache_folder()
 
     def url(self, name):
         return f"http://127.0.0.1:{self.ports[name]}{KINDS[name].path}"
+
+    def admin(self, **scope):
+        """The options of a driver, or of an access of its kind, that reads as the admin."""
+        user = {"auth_url": self.url("keystone"), "username": "admin", "password": PASSWORD}
+        return {**user, **(scope or {"project_name": "admin"})}
 
     def up(self):
         """Install, make the databases and start, as far as that is not done yet."""
@@ -76,20 +68,44 @@ class Services:
             self.bin = installed(self.cache, self.names)
             for name in self.names:
                 self._prepare(name)
-        for name in self.names:
-            self.start(name)
+        waiting = [name for name in self.names if name not in self.processes]
+        while waiting:
+            ready = [n for n in waiting if not set(KINDS[n].after) & set(waiting)]
+            self.start(*ready)
+            waiting = [name for name in waiting if name not in ready]
+            if ready == ["keystone"] and waiting:
+                catalog.register(self.admin(), {name: self.url(name) for name in waiting})
 
-    def start(self, name):
-        """Start a service at its place and wait until it answers."""
+    def start(self, *names):
+        """Start services at their places and wait until they answer."""
+        for name in names:
+            self._launch(name)
+        for name in names:
+            self._await(name)
+
+    def kill(self, name):
+        """End a service at once, as a crash does."""
+        process = self.processes.pop(name)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdin.close()
+
+    def stop(self):
+        for name in list(self.processes):
+            self.kill(name)
+
+    def asked(self, name, path=""):
+        """How often a service was asked for paths that hold `path`."""
+        lines = (self.folder / name / "access").read_text().splitlines()
+        return sum(path in line for line in lines)
+
+    def _launch(self, name):
         folder = self.folder / name
+        script = [HERE / "serve.py", name, KINDS[name].application, str(self.ports[name])]
         with (folder / "output").open("ab") as output:
             self.processes[name] = subprocess.Popen(
-                [
-                    self.bin / "python",
-                    HERE / "serve.py",
-                    KINDS[name].application,
-                    str(self.ports[name]),
-                ],
+                [self.bin / "python", *script],
                 env=self._environment(folder, name),
                 cwd=folder,
                 stdin=subprocess.PIPE,  # its end tells the service of ours
@@ -97,58 +113,68 @@ class Services:
                 stderr=output,
                 start_new_session=True,
             )
+
+    def _await(self, name):
         end = time.monotonic() + ANSWERS_S
         while not answers(self.url(name)):
             if self.processes[name].poll() is not None or time.monotonic() > end:
-                raise Unavailable(f"{name}: {(folder / 'output').read_text()[-2000:]}")
+                said = (self.folder / name / "output").read_text()[-2000:]
+                raise Unavailable(f"{name} does not answer: {said}")
             time.sleep(0.1)
 
-    def kill(self, name):
-        """End a service at once, as a crash does."""
-        process = self.processes.pop(name)
-        process.stdin.close()
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-    def stop(self):
-        for name in list(self.processes):
-            self.kill(name)
-
     def _prepare(self, name):
-        """Copy the made database of a service; the first time, make it."""
-        made, folder = self.bin.parent / f"made-{name}", self.folder / name
+        """Copy the made databases of a service; the first time, make them."""
+        recipe = f"{KINDS[name]}{(HERE / 'etc' / f'{name}.conf').read_text()}"
+        made = self.bin.parent / f"made-{name}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+        folder = self.folder / name
+        making = self.bin.parent / f"making-{name}"
         if not made.exists():
-            making = self.bin.parent / f"making-{name}"
             shutil.rmtree(making, ignore_errors=True)
             making.mkdir()
-            self._configure(making, name)
+            conf = self._configure(making, name)
             for command in KINDS[name].prepare:
-                program, *args = command.format(conf=making / f"{name}.conf").split()
-                run([self.bin / program, *args], self._environment(making, name))
+                words = command.format(conf=conf, folder=making, here=HERE).split()
+                run([self.bin / words[0], *words[1:]], self._environment(making, name))
             making.rename(made)
         shutil.copytree(made, folder)
         self._configure(folder, name)
-        if name == "keystone":
-            with sqlite3.connect(folder / "keystone.db") as database:
-                database.execute(
-                    "UPDATE endpoint SET url = replace(url, ?, ?)",
-                    (f"{NOWHERE}/v3", self.url(name)),
-                )
-            database.close()
+        places = {str(making): str(folder), NOWHERE + KINDS[name].path: self.url(name)}
+        for database, table, column in KINDS[name].moved:
+            replace(folder / database, table, column, places)
 
     def _configure(self, folder, name):
+        """Write the configuration of a service whose files are in `folder`; return its path."""
         text = (HERE / "etc" / f"{name}.conf").read_text()
-        (folder / f"{name}.conf").write_text(text.format(folder=folder, url=self.url(name)))
+        conf = folder / (KINDS[name].conf or f"{name}.conf")
+        auth = AUTH.format(url=self.url("keystone"), name=name, password=PASSWORD)
+        places = {"folder": folder, "url": self.url(name), "port": self.ports[name], "auth": auth}
+        places |= {"etc": self.bin.parent / "etc", "urls": {n: self.url(n) for n in self.names}}
+        conf.write_text(text.format(**places))
+        for each in KINDS[name].folders:
+            (folder / each).mkdir(exist_ok=True)
+        paste = self.bin.parent / "etc" / name / "api-paste.ini"
+        if paste.exists():
+            shutil.copy(paste, folder)
         if name == "keystone" and not (folder / "keys").exists():
             (folder / "keys").mkdir(mode=0o700)
             for number in "01":  # the staged key and the primary one
                 (folder / "keys" / number).write_bytes(base64.urlsafe_b64encode(os.urandom(32)))
+        return conf
 
     def _environment(self, folder, name):
         kept = {k: v for k, v in os.environ.items() if not k.startswith("OS_")}
+        kept = {k: v for k, v in kept.items() if not k.lower().endswith("_proxy")}
         more = {f"OS_{name.upper()}_CONFIG_DIR": str(folder), "PYTHONWARNINGS": "ignore"}
-        return {**kept, **more, "PATH": f"{self.bin}{os.pathsep}{kept.get('PATH', '')}"}
+        path = f"{self.bin}{os.pathsep}{kept.get('PATH', '')}"
+        return {**kept, **more, **KINDS[name].environment, "PATH": path}
+
+
+def replace(database, table, column, places):
+    """Change places in the texts of a column."""
+    with sqlite3.connect(database) as connection:
+        for old, new in places.items():
+            connection.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (old, new))
+    connection.close()
 
 
 def installed(cache, names):
@@ -213,9 +239,3 @@ def answers(url):
         return error.code < 500
     except OSError:
         return False
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]

@@ -65,7 +65,7 @@ def objects(listing: Listing, answer: Any, wanted: Iterable[str]) -> list[dict[s
     found = answer.get(listing.key) if isinstance(answer, dict) else None
     if not isinstance(found, list):
         raise exceptions.SourceError(f"{listing.path}: no list {listing.key!r} in the answer")
-    if answer.get("truncated") and next_link(answer) is None:
+    if answer.get("truncated") and not (listing.paged and next_link(answer)):
         raise exceptions.SourceError(f"{listing.path}: the service sends a part of the list only")
     names = tuple(wanted)
     if listing.inside:

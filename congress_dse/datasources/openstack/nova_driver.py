@@ -1,10 +1,10 @@
-"""nova: servers, flavors, hosts, hypervisors, services, zones and keypairs of OpenStack Compute."""
+"""nova: servers and their metadata, flavors, hosts, services, keypairs of OpenStack Compute."""
 
 from typing import Any, ClassVar
 
 from congress_dse.datasources.openstack.listing import Listing
 from congress_dse.datasources.openstack.openstack_driver import OpenStackDriver, pairs
-from congress_dse.datasources.openstack.words import column, table
+from congress_dse.datasources.openstack.words import column, inner, pairs_of, table
 
 WITH_UUIDS = "2.53"  # the first version whose services and hypervisors have ids of their own
 
@@ -37,6 +37,7 @@ class NovaDriver(OpenStackDriver):
             column("flavor", "flavor of the server", "flavor_id", id_of),
             column("OS-EXT-AZ:availability_zone", "availability zone of its host", "zone"),
             column("OS-EXT-SRV-ATTR:hypervisor_hostname", "hypervisor it runs on", "host_name"),
+            inner("metadata", pairs_of("server_metadata", ("id", "server_id"))),
         ),
         table(
             "flavors",

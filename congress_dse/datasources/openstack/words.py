@@ -61,6 +61,23 @@ def values(name: str, parent: tuple[str, str, str], value: str, desc: str) -> di
     }
 
 
+def pairs_of(name: str, parent: tuple[str, str]) -> dict[str, Any]:
+    """An inner table with a row for each pair of a dict, whose columns the dialect cannot describe.
+
+    `parent` is the outer row's column and its name here.
+    """
+    key, column_name = parent
+    return {
+        "translation-type": "VDICT",
+        "table-name": name,
+        "parent-key": key,
+        "parent-col-name": column_name,
+        "key-col": "key",
+        "val-col": "value",
+        "translator": VALUE,
+    }
+
+
 def _joined(parent: tuple[str, str, str]) -> dict[str, Any]:
     key, name, desc = parent
     return {"parent-key": key, "parent-col-name": name, "parent-key-desc": desc}
