@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 RUN_ARGS ?= --config-file etc/congress-dse.conf --watch host:processes
 
-.PHONY: run test lint types floors tests test-openstack bench sample clean
+.PHONY: run test lint types floors tests test-portable test-openstack bench sample clean
 
 $(BIN)/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -33,7 +33,11 @@ floors: $(BIN)/installed
 tests: $(BIN)/installed
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+test-portable: $(BIN)/installed
+	CONGRESS_DSE_PORTABLE=1 $(BIN)/python -m pytest tests/process $(PYTEST_ARGS)
+
 test-openstack: $(BIN)/installed
+	CONGRESS_DSE_OPENSTACK_ALL=1 \
 	$(BIN)/python -m pytest tests/openstack tests/datasources/test_openstack_drivers.py $(PYTEST_ARGS)
 
 bench: $(BIN)/installed

@@ -38,6 +38,7 @@ class Source:
     driver: type[DataSourceDriver]
     args: dict[str, Any]
     worker: int | None = None
+    driver_name: str = ""
 
 
 def sources(conf: cfg.ConfigOpts) -> list[Source]:
@@ -114,7 +115,7 @@ def checked(made_by: type[DataSourceDriver], given: dict[str, Any], where: str) 
         elif given.get(key) is not None:
             try:
                 args[key] = _typed(option, given[key])
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, AttributeError) as error:  # of JSON any value comes
                 shown = "the value" if option.secret else f"{given[key]!r}"
                 wrong.append(f"{where} {key}: {shown} is wrong: {config.one_line(error)}")
     if not wrong:
@@ -152,7 +153,7 @@ def _source(conf: cfg.ConfigOpts, section: str) -> Source:
     except ValueError as error:
         raise exceptions.ConfigError(f"{where} worker: {config.one_line(error)}") from error
     args = checked(made_by, _given(made_by, raw), where)
-    return Source(section[len(PREFIX) :], made_by, args, pinned)
+    return Source(section[len(PREFIX) :], made_by, args, pinned, name)
 
 
 def _raw(conf: cfg.ConfigOpts, section: str) -> dict[str, list[str]]:

@@ -14,6 +14,7 @@ with warnings.catch_warnings():
 
 from congress_dse import d6cage, deepsix
 from congress_dse.runtime import chosen as runtime
+from tests.support.rabbit import RabbitNode
 
 WITHIN_S = 20.0  # generous: on a loaded machine a condition comes late, not never
 
@@ -71,6 +72,13 @@ def host(nothing_left: None) -> Iterator[Any]:
     cage.d6stop()
     assert len(cage.table) == 0
     assert not cage.services
+
+
+@pytest.fixture(scope="module")
+def rabbit_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitNode]:
+    """A RabbitMQ of the tests of one module, which may do to it what they like and undo it."""
+    with RabbitNode(tmp_path_factory.mktemp("rabbit")) as node:
+        yield node
 
 
 def _threads() -> set[Any]:

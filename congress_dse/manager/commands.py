@@ -95,7 +95,7 @@ def _plain(result: dict[str, Any]) -> list[str]:
 
 def _status_lines(result: dict[str, Any]) -> list[str]:
     reload_ = result["reload"]
-    lines = [f"master {result['pid']} {result['state']}"]
+    lines = [f"{result.get('mode', 'master')} {result['pid']} {result['state']}"]
     if reload_["state"] != "none":
         lines.append(f"reload {reload_['count']} {reload_['state']} {reload_['cause']}".rstrip())
     for name, service in result["services"].items():

@@ -41,6 +41,11 @@ class Life:
         self._words.append(word)
         self._wake()
 
+    def requests(self) -> int:
+        """The requests that the service has counted; from any thread."""
+        place = getattr(self.service, "place", None)
+        return place.requests if place is not None else 0
+
     def build(self, parts: dict[str, Any], slot: int, place: Place) -> None:
         """Build the service and set it to work."""
         self.service = make(parts["service"], slot, parts["args"], parts["kwargs"], place)
@@ -72,7 +77,7 @@ class Life:
     def _stop(self, word: Message) -> None:
         if not self._stopping:
             self._stopping = True
-            LOG.info("%s: stops, %s", self.name, word["order"])
+            LOG.info("%s: stops, by %s", self.name, word.get("from", word["order"]))
             self._loop.beside(self.service.terminate, self._terminated)
 
     def _reload(self, _word: Message) -> None:

@@ -162,9 +162,9 @@ class Master:
             if not future.done():
                 future.set_exception(error)
 
-    def _signalled(self, word: str) -> None:
+    def _signalled(self, word: str, name: str) -> None:
         # A deque is the one thing a handler may touch; the wake-up socket is written by C.
-        self._requests.append(({"command": word, "from": "signal"}, Future()))
+        self._requests.append(({"command": word, "from": name}, Future()))
 
     def _wake(self) -> None:
         with contextlib.suppress(OSError):

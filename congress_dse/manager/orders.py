@@ -80,7 +80,7 @@ def _reload(master: Host, request: Message, answer: Answer) -> None:
     try:
         master.hooks.reload()
     except Exception as error:
-        LOG.exception("the new configuration is refused")
+        LOG.debug("the new configuration is refused", exc_info=True)  # the fleet says the cause
         cause = one_line(f"{type(error).__name__}: {error}")
         master.obey(master.fleet.refuse(cause, time.monotonic()))
     else:

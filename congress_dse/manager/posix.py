@@ -9,7 +9,9 @@ import os
 import signal
 import socket
 import stat
+import struct
 from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 from types import FrameType
 
 OPEN = not os.environ.get("CONGRESS_DSE_PORTABLE")
@@ -30,12 +32,12 @@ WORKER_IGNORES = ("SIGINT", "SIGHUP")  # the terminal sends them to all; the mas
 
 @contextlib.contextmanager
 def signals(
-    table: Mapping[str, str], caught: Callable[[str], object], wake: socket.socket
+    table: Mapping[str, str], caught: Callable[[str, str], object], wake: socket.socket
 ) -> Iterator[None]:
     """Hand the words of `table` to `caught` as their signals come, and wake who reads `wake`.
 
-    `caught` may do no more than append to a deque. Only the main thread can have signals; from
-    another one, and with the door shut, nothing is caught.
+    `caught` gets the word and the signal's name, and may do no more than append to a deque. Only
+    the main thread can have signals; from another one, and with the door shut, nothing is caught.
     """
     numbers: dict[int, str] = {
         n: word for name, word in table.items() if (n := _number(name)) is not None
@@ -45,7 +47,7 @@ def signals(
         return
 
     def queue(number: int, _frame: FrameType | None) -> None:
-        caught(numbers[number])
+        caught(numbers[number], signal.Signals(number).name)
 
     before = {number: signal.signal(number, queue) for number in numbers}
     fd_before = signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
@@ -119,6 +121,15 @@ def connect_unix(path: str) -> socket.socket:
     return sock
 
 
+def peer_uid(sock: socket.socket) -> int | None:
+    """The user whose process is at the other end of a Unix socket; None where nobody can tell."""
+    option = getattr(socket, "SO_PEERCRED", None)
+    if option is None:
+        return None
+    _pid, uid, _gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, option, 12))
+    return int(uid)
+
+
 def send_datagram(path: str, data: bytes) -> None:
     """Send one datagram to a Unix socket; a leading @ names the abstract namespace."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
@@ -133,9 +144,9 @@ def adopt(fd: int) -> socket.socket:
 
 
 def resident_b() -> int:
-    """The memory this process has in use; 0 where the system does not tell cheaply."""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as statm:
-            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, AttributeError, ValueError):
-        return 0
+    """The memory this process has in use."""
+    with contextlib.suppress(OSError), open("/proc/self/statm", encoding="ascii") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    # Loaded only where it is wanted: most workers measure nothing.
+    rss_b: int = import_module("psutil").Process().memory_info().rss
+    return rss_b

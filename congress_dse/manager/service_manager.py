@@ -15,12 +15,13 @@ from congress_dse.exceptions import ConfigError, NoSuchWorker
 from congress_dse.manager import listeners as sockets, posix, preflight
 from congress_dse.manager.base import Service
 from congress_dse.manager.children import Nursery, Outfit
-from congress_dse.manager.control import Control
+from congress_dse.manager.control import Awaited, Control
 from congress_dse.manager.fleet import Fleet
 from congress_dse.manager.hooks import Hooks
+from congress_dse.manager.lines import Message
 from congress_dse.manager.listeners import Listener
 from congress_dse.manager.master import Master
-from congress_dse.manager.oneprocess import run_in_one_process
+from congress_dse.manager.oneprocess import OneProcess
 from congress_dse.manager.port import RUNTIMES
 from congress_dse.manager.roster import KEEP_RUNNING, Finish, Spec
 
@@ -55,6 +56,7 @@ class ServiceManager:
         self._defaults = defaults
         self._outfits: dict[str, Outfit] = {}
         self._master: Master | None = None
+        self._one: OneProcess | None = None
 
     @property
     def graceful_shutdown_timeout(self) -> float:
@@ -149,8 +151,9 @@ class ServiceManager:
 
     def submit(self, request: dict[str, Any]) -> Any:
         """Queue a request of the control socket's kind; a future, or None before `run`."""
-        if self._master is not None:
-            return self._master.submit(request)
+        host = self._master or self._one
+        if host is not None:
+            return host.submit(request)
         if request["command"] == "resize":
             outfit = self._outfits[request["service"]]
             outfit.spec = replace(outfit.spec, workers=request["workers"])
@@ -175,13 +178,22 @@ class ServiceManager:
         self.hooks.add(on_reload=self.reload)  # last: after what the application registered
         try:
             if not any(outfit.spec.workers for outfit in self._outfits.values()):
-                return run_in_one_process(self._outfits, self.hooks, self.title, self._signals)
+                return self._run_here()
             for name, outfit in self._outfits.items():
                 preflight.check(name, {k: v for k, v in outfit.parts.items() if k != "listeners"})
             return self._supervise()
         finally:
             for listener in self.listeners.values():
                 listener.close()
+
+    def _run_here(self) -> Finish:
+        LOG.info("%s: debug mode, %d services in one process", self.title, len(self._outfits))
+        process = self._one = OneProcess(self._outfits, self.hooks, self._signals)
+        try:
+            with self._control(process.submit, process.snapshot):
+                return process.run()
+        finally:
+            self._one = None
 
     def _supervise(self) -> Finish:
         setproctitle.setproctitle(f"{self.title}: master [{' '.join(sys.argv)}]")
@@ -192,17 +204,19 @@ class ServiceManager:
             fleet.add(outfit.spec)
         master = self._master = Master(fleet, nursery, self.hooks, self._signals)
         try:
-            with self._control(master):
+            with self._control(master.submit, lambda: master.snapshot):
                 return master.run()
         finally:
             self._master = None
 
     @contextlib.contextmanager
-    def _control(self, master: Master) -> Iterator[None]:
+    def _control(
+        self, submit: Callable[[Message], Awaited], snapshot: Callable[[], dict[str, Any]]
+    ) -> Iterator[None]:
         if not self.control_path:
             yield
             return
-        control = Control(self.control_path, master.submit, lambda: master.snapshot)
+        control = Control(self.control_path, submit, snapshot)
         control.start()
         try:
             yield

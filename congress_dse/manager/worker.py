@@ -90,8 +90,8 @@ class Worker:
         with contextlib.suppress(OSError):
             self._wake_out.send(b".")
 
-    def _signalled(self, word: str) -> None:
-        self._life.post({"order": word})
+    def _signalled(self, word: str, name: str) -> None:
+        self._life.post({"order": word, "from": name})
 
     def _attend(self) -> None:
         while (orders := self._link.receive()) is not None:

@@ -2,16 +2,26 @@
 
 import pytest
 
-from .harness import App
+from congress_dse.manager import posix
+
+from .harness import PORTABLE, App
 
 
 @pytest.fixture
-def start(tmp_path):
-    """Start an application of ``apps/``; it is ended with the test."""
+def start(request, tmp_path, monkeypatch):
+    """Start an application of ``apps/``; it is ended with the test.
+
+    A test that is marked with `both_doors` gets it once with the POSIX door shut, for the
+    application and for the operator.
+    """
     apps = []
+    shut = PORTABLE or getattr(request, "param", "open") == "shut"
+    monkeypatch.setattr(posix, "OPEN", not shut)
+    monkeypatch.setattr(posix, "UNIX", not shut and posix.UNIX)
 
     def begin(script, *args, **options):
         options.setdefault("control", tmp_path / "control")
+        options.setdefault("portable", shut)
         app = App(script, *args, **options)
         apps.append(app)
         return app

@@ -11,13 +11,36 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 from congress_dse.exceptions import ControlError
+from congress_dse.manager import posix
 from congress_dse.manager.control import ask
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 FULL = bool(os.environ.get("CONGRESS_DSE_FULL"))  # the full counts of the acceptance scenarios
+
+
+PORTABLE = not posix.OPEN  # CONGRESS_DSE_PORTABLE=1: the whole suite with the POSIX door shut
+# What stands for a signal to the master where there are none: the same word, by the control socket.
+WORDS = {
+    signal.SIGTERM: "stop",
+    signal.SIGINT: "stop-now",
+    signal.SIGHUP: "reload",
+    signal.SIGALRM: "late",
+}
+
+
+def posix_only(reason):
+    """Skip a test, or one of its cases, where the POSIX door is shut."""
+    return pytest.mark.skipif(PORTABLE, reason=f"the POSIX door is shut: {reason}")
+
+
+both_doors = pytest.mark.parametrize(
+    "start", [pytest.param("open", marks=posix_only("this case opens it")), "shut"], indirect=True
+)
+"""A central scenario, also in the gate once with the POSIX door open and once with it shut."""
 
 
 def wait_for(condition, timeout_s=15.0, what=""):
@@ -34,11 +57,15 @@ def wait_for(condition, timeout_s=15.0, what=""):
 class App:
     """One example application, started as its own process."""
 
-    def __init__(self, script, *args, control, env=None, cwd=None):
+    def __init__(self, script, *args, control, env=None, cwd=None, portable=PORTABLE):
+        self.portable = portable
         self.control = str(control)
         path = script if os.path.isabs(str(script)) else HERE / "apps" / script
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         environment["APP_CONTROL"] = self.control
+        if portable:
+            environment["CONGRESS_DSE_PORTABLE"] = "1"
+            environment["PYTHONPATH"] = os.pathsep.join([str(HERE / "portable"), str(ROOT)])
         environment.pop("PYTHONUNBUFFERED", None)  # a line is one write, whoever prints beside
         environment.update(env or {})
         self.process = subprocess.Popen(
@@ -79,7 +106,12 @@ class App:
                     raise AssertionError(f"no {pattern!r} (x{count}) in {timeout_s} s:\n{text}")
 
     def send(self, number):
-        os.kill(self.pid, number)
+        """Send a signal, or what stands for it."""
+        if not self.portable:
+            os.kill(self.pid, number)
+        elif self.process.poll() is None:
+            wait_for(lambda: os.path.exists(self.control), what="the control socket")
+            self.ask(WORDS[signal.Signals(number)])
 
     def ask(self, command, **request):
         return ask(self.control, {"command": command, **request}, request.get("timeout_s", 15.0))

@@ -7,9 +7,10 @@ import time
 
 import pytest
 
-from .harness import FULL
+from .harness import FULL, both_doors, posix_only
 
 
+@both_doors
 @pytest.mark.parametrize("runtime", ["plain", "green"])
 def test_a_killed_worker_is_replaced_in_under_a_second_beside_a_crash_loop(start, runtime):
     app = start("shop.py", "runtime", runtime, "crash", "slowly")
@@ -56,6 +57,7 @@ def test_a_sibling_under_another_master_keeps_running(start, tmp_path):
     assert {w["pid"] for w in healthy.ready(4)} == pids
 
 
+@posix_only("a signal to a worker")
 def test_a_worker_that_is_told_to_leave_from_outside_ends_gracefully_and_is_replaced(start):
     app = start("shop.py")
     victim = app.ready(2, "Till")[0]["pid"]

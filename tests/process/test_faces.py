@@ -9,7 +9,7 @@ from congress_dse import service
 from congress_dse.exceptions import ConfigError, NoSuchWorker
 from congress_dse.manager import Service, ServiceManager, oslo_config_glue
 
-from .harness import ROOT
+from .harness import ROOT, posix_only
 
 EXAMPLES = ROOT / "examples"
 
@@ -44,6 +44,7 @@ def test_the_cotyledon_program_of_the_document_runs(start, tmp_path):
     app.line("master process stop in " + master)
 
 
+@posix_only("a launcher hears signals alone")
 def test_the_oslo_service_program_of_the_document_runs(start):
     app = start(EXAMPLES / "oslo_service_application.py")
     first = pids(app, "child process start task", 2)
@@ -57,6 +58,7 @@ def test_the_oslo_service_program_of_the_document_runs(start):
     assert not any("master process start" in line for line in app.lines)
 
 
+@posix_only("a launcher hears signals alone")
 @pytest.mark.parametrize("program", ["debug.py", "launched.py"])
 def test_without_workers_everything_runs_in_one_process(start, program):
     app = start(program)
@@ -70,6 +72,7 @@ def test_without_workers_everything_runs_in_one_process(start, program):
     app.line("two ends")
 
 
+@posix_only("a launcher hears signals alone")
 def test_a_master_in_a_patched_program_still_obeys(start):
     app = start("patched.py")
     app.line("patched runs", count=2)

@@ -6,11 +6,12 @@ import time
 
 import pytest
 
-from .harness import FULL
+from .harness import FULL, both_doors
 
 LIVENESS_S = 5.0 if FULL else 2.0
 
 
+@both_doors
 def test_a_worker_with_a_blocked_hub_is_replaced_and_its_stacks_are_in_the_log(start, tmp_path):
     trigger = tmp_path / "block"
     app = start("lump.py", "runtime", "green", "liveness", LIVENESS_S, "trigger", trigger)

@@ -13,9 +13,10 @@ import pytest
 from congress_dse.exceptions import ConfigError, ControlError
 from congress_dse.manager import commands, listeners
 
-from .harness import ROOT, wait_for
+from .harness import ROOT, both_doors, posix_only, wait_for
 
 
+@both_doors
 def test_the_commands_show_and_change_the_fleet(start, capsys):
     app = start("shop.py")
     app.ready(4)
@@ -43,6 +44,7 @@ def test_the_commands_show_and_change_the_fleet(start, capsys):
     assert "control socket" in capsys.readouterr().err
 
 
+@posix_only("the control socket of a Unix; the other one has test_portable")
 def test_the_control_socket_is_its_owner_s_alone_and_refuses_nonsense(start):
     app = start("shop.py")
     app.ready(4)
@@ -86,6 +88,7 @@ def test_titles_say_what_each_process_is(start):
     assert "shop.py: Till worker(1)" in titles
 
 
+@posix_only("systemd speaks over a Unix socket")
 def test_systemd_is_told_of_every_state(start, tmp_path):
     path = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
@@ -109,6 +112,7 @@ def test_systemd_is_told_of_every_state(start, tmp_path):
         assert app.wait() == 0
 
 
+@posix_only("systemd hands descriptors over")
 def test_a_socket_from_systemd_reaches_the_workers(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as given:
         code = (
@@ -130,7 +134,14 @@ def test_a_socket_from_systemd_reaches_the_workers(tmp_path):
         assert done.stdout.strip() == f"{given.getsockname()} False False"
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:0", "unix://{tmp}/web.sock", "reuse"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "tcp://127.0.0.1:0",
+        pytest.param("unix://{tmp}/web.sock", marks=posix_only("a Unix socket")),
+        "reuse",
+    ],
+)
 @pytest.mark.parametrize("runtime", ["plain", "green"])
 def test_workers_serve_on_the_sockets_that_the_master_bound(start, tmp_path, address, runtime):
     app = start("echo.py", address.format(tmp=tmp_path), runtime)

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from .harness import ROOT, wait_for
+from .harness import ROOT, both_doors, wait_for
 
 MAIN = ROOT / "congress_dse" / "__main__.py"
 
@@ -20,6 +20,7 @@ def serve(start, tmp_path):
     def begin(*sources, workers=2, options=""):
         conf = tmp_path / "engine.conf"
         text = [f"[processes]\nworkers = {workers}\ncontrol_socket = {tmp_path / 'control'}\n"]
+        text.append(f"[api]\nbind_port = 0\n[database]\nconnection = sqlite:///{tmp_path}/db\n")
         text.append(options)
         for name in sources:
             (tmp_path / name).mkdir(exist_ok=True)
@@ -51,13 +52,14 @@ def owners(app):
     return found
 
 
+@both_doors
 def test_every_source_is_served_by_one_worker_and_ctrl_c_ends_all_with_0(serve):
     app = serve("alpha", "beta", "gamma", "delta")
     pids = {w["pid"] for w in app.ready(2)}
     wait_for(lambda: all(updates(app, s) for s in ("alpha", "beta", "gamma", "delta")))
     shares = [share for pid, share in owners(app).items() if pid in pids]
     assert sorted(name for share in shares for name in share) == ["alpha", "beta", "delta", "gamma"]
-    code, _ = app.stop(signal.SIGINT)
+    code, _ = app.stop(signal.SIGTERM if app.portable else signal.SIGINT)
     assert code == 0, app.lines[-10:]
     app.gone()
 
@@ -135,7 +137,7 @@ def test_the_engine_stops_with_0_when_nobody_reads_its_output_any_more(tmp_path)
     (tmp_path / "t.csv").write_text("a\n1\n")
     conf = tmp_path / "engine.conf"
     conf.write_text(
-        f"[processes]\ncontrol_socket = {tmp_path / 'control'}\n"
+        f"[processes]\ncontrol_socket = {tmp_path / 'control'}\n[api]\nbind_port = 0\n"
         f"[datasource:alpha]\ndriver = file\npath = {tmp_path}\npoll_time = 0.1\n"
     )
     command = [sys.executable, str(MAIN), "serve", "--config-file", str(conf)]

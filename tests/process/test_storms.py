@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from .harness import FULL, alive, wait_for
+from .harness import FULL, alive, both_doors, posix_only, wait_for
 
 
 @pytest.mark.timeout(1200)
@@ -68,6 +68,7 @@ def test_a_worker_that_is_late_to_stop_is_ended(start):
     app.gone(1.0)
 
 
+@both_doors
 @pytest.mark.parametrize("frozen", [False, True])
 def test_when_the_master_is_killed_its_workers_go_and_the_port_is_free(start, frozen):
     app = start("storm.py", 2)
@@ -98,6 +99,7 @@ def test_a_worker_with_a_blocked_hub_goes_with_its_master(start, tmp_path):
     app.gone(2.0)
 
 
+@posix_only("signals to workers")
 def test_the_terminal_s_signals_to_all_reach_the_master_alone(start):
     app = start("storm.py", 2)
     pids = {w["pid"] for w in app.ready(4)}

@@ -1,6 +1,7 @@
-"""Two services of a manager, without workers."""
+"""Two services of a manager, without workers; with an argument, every reload is refused."""
 
 import os
+import sys
 
 from common import manager
 
@@ -29,8 +30,14 @@ class Two(One):
     word = "two"
 
 
+def refuse():
+    raise ValueError("this configuration is bad")
+
+
 if __name__ == "__main__":
     app = manager()
+    if sys.argv[1:]:
+        app.register_hooks(on_reload=refuse)
     app.add(One, workers=0)
     app.add(Two, workers=0)
     app.run()

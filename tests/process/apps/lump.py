@@ -1,6 +1,6 @@
 """Workers that freeze when told to: one line of a pipe named on the command line says how.
 
-Usage: lump.py runtime plain|green|asyncio liveness SECONDS [import SECONDS]
+Usage: lump.py runtime plain|green|asyncio liveness SECONDS [import SECONDS] [workers N]
 """
 
 import os
@@ -55,5 +55,10 @@ if __name__ == "__main__":
     options = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=True))
     os.environ[BUSY_VARIABLE] = options.get("import", "0")
     lumps = manager(liveness_s=float(options["liveness"]))
-    lumps.add(Lump, 1, args=(options["trigger"],), runtime=options["runtime"])
+    lumps.add(
+        Lump,
+        int(options.get("workers", "1")),
+        args=(options["trigger"],),
+        runtime=options["runtime"],
+    )
     lumps.run()
