@@ -132,12 +132,16 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
 
         Raises AskTimeout, saying what the receiver was doing; DeadlockError where the receiver
         waits for the caller; NothingMatched; RequestFailed with the receiver's error;
-        EngineStopped.
+        EngineStopped. In a coroutine it answers with what to await; native threads may call it.
         """
         if self.stopping:
             raise exceptions.EngineStopped(f"{self.name} is stopping: ask {dataindex!r} of {key!r}")
         msg = d6msg(key, replyTo or self.name, "", "req", dataindex, args)
-        return self.asks.ask(msg, timeout_s, self.table.routes(key), self.routemsg, self._doing)
+        receivers, actor = self.table.routes(key), runtime.current_actor()
+        args = (msg, timeout_s, receivers, self.routemsg, self._doing, actor)
+        if runtime.in_loop():
+            return runtime.beside(self.asks.ask, *args)
+        return self.asks.ask(*args)
 
     def bury(
         self, msg: d6msg, reason: str, receiver: str = "", attempts: int = 0, stack: str = ""

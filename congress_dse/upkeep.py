@@ -394,7 +394,7 @@ def _clean_up(service: Any, name: str) -> None:
     late = exceptions.EngineError(f"{name}: cleanup took over {CLEANUP_S:g} s")
     try:
         with runtime.deadline(CLEANUP_S, late):
-            service.cleanup()
+            runtime.finish(service.cleanup())
     except runtime.Failure:
         LOG.exception("%s: cleanup failed", name)
 
