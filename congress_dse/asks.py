@@ -50,7 +50,8 @@ class Asks:
         """Send `msg` by `route` and return the data of the first answer to it.
 
         `receivers` are the mailboxes that its key reaches; `explain` tells what their owners are
-        doing, and `actor` is the service in whose turn this is. Raises DeadlockError, AskTimeout, or what the receiver answered with.
+        doing, and `actor` is the service in whose turn this is. Raises DeadlockError, AskTimeout,
+        or what the receiver answered with.
         """
         asker = None if actor is None else str(actor.name)
         waiter, wait = runtime.Waiter(), None

@@ -57,7 +57,7 @@ class AioRunQueue(RunQueue):
             self.drained()
 
 
-class Runner(greenlet):
+class Runner(greenlet):  # type: ignore[misc]
     """Gives actors their turns, as long as there are any and none has to wait."""
 
     actor: "Actor | None" = None
@@ -134,7 +134,7 @@ coroutines = Coroutines(loop, Waiter, in_loop)
 yield_future = Interop(coroutines, loop).yield_future
 
 
-class Thread(greenlet):
+class Thread(greenlet):  # type: ignore[misc]
     """A call that runs beside others, and may wait; as a GreenThread is."""
 
     switches = True
@@ -173,7 +173,7 @@ class Thread(greenlet):
             self._links.append((call, args))
 
     def wait(self) -> Any:
-        """Wait for the end; the result, or GreenletExit of one that was killed. Raises its error."""
+        """Wait for the end; the result, GreenletExit of one that was killed. Raises its error."""
         if not self._over:
             self._waited_for = True
             waiter = Waiter()
@@ -187,7 +187,7 @@ class Thread(greenlet):
         """End it, where it waits; before it began it never begins."""
         if self._over or self.dead:
             return
-        if self:
+        if self.gr_frame is not None:  # it has begun, and waits
             throw(self, error)
         else:
             self._result = _made(error)
@@ -340,12 +340,12 @@ def throw(target: Any, error: type[BaseException] | BaseException) -> None:
         from_thread(throw, target, error)
         return
     current = getcurrent()
-    if current is not hub.greenlet:
-        hub.loop.call_soon(current.switch)
-    if isinstance(error, BaseException):
-        target.throw(error)
-    else:
-        target.throw(error())
+    back = None if current is hub.greenlet else hub.loop.call_soon(current.switch)
+    try:
+        target.throw(_made(error))
+    finally:
+        if back is not None:
+            back.cancel()  # killed meanwhile, the caller is somewhere else by then
 
 
 def _made(error: type[BaseException] | BaseException) -> BaseException:
@@ -354,19 +354,17 @@ def _made(error: type[BaseException] | BaseException) -> BaseException:
 
 def sleep(seconds: float = 0) -> None:
     """Let others run for `seconds`."""
-    waiter = Waiter()
-    if seconds <= 0 and not foreign():
-        waiter.send()
-        _pass(waiter)
-    else:
-        waiter.wait(seconds)
-
-
-def _pass(waiter: Waiter) -> None:
     if not may_wait():
         raise RuntimeError("a coroutine cannot sleep so; await asyncio.sleep")
-    get_hub().loop.call_soon(getcurrent().switch)
-    get_hub().switch()
+    if seconds <= 0 and not foreign():
+        hub = get_hub()
+        back = hub.loop.call_soon(getcurrent().switch)
+        try:
+            hub.switch()
+        finally:
+            back.cancel()
+    else:
+        Waiter().wait(seconds)
 
 
 def current_actor() -> Actor | None:

@@ -9,6 +9,7 @@
 
 import os
 import sys
+from importlib.util import find_spec
 
 from congress_dse import exceptions
 
@@ -61,7 +62,7 @@ def chosen() -> str:
     """The runtime of this process; who asks first, and has not chosen, takes the environment's."""
     if not _Choice.made:
         given = os.environ.get(VARIABLE, "")
-        choose(given or GREEN, f"the environment variable {VARIABLE}" if given else "default")
+        choose(given or default(), f"the environment variable {VARIABLE}" if given else "default")
     return _Choice.made
 
 
@@ -73,11 +74,28 @@ def why() -> str:
 def configured(value: str | None) -> str:
     """The runtime that a configuration asks for; the environment, if it says one, goes before."""
     given = os.environ.get(VARIABLE, "")
-    found = given or value or GREEN
+    found = given or value or default()
+    where = f"the environment variable {VARIABLE}" if given else "[DEFAULT] runtime"
     if found not in RUNTIMES:
-        where = f"the environment variable {VARIABLE}" if given else "[DEFAULT] runtime"
         raise exceptions.ConfigError(f"{where}: {found!r} is none of {', '.join(RUNTIMES)}")
+    if found != ASYNCIO and not _has_eventlet():
+        raise exceptions.ConfigError(
+            f"{where}: {found} needs eventlet, which is not installed: pip install "
+            "'congress-dse[green]', or choose asyncio"
+        )
     return found
+
+
+def default() -> str:
+    """The runtime of who says nothing: green, or asyncio where eventlet is not installed."""
+    return GREEN if _has_eventlet() else ASYNCIO
+
+
+def _has_eventlet() -> bool:
+    try:
+        return "eventlet" in sys.modules or find_spec("eventlet") is not None
+    except ValueError:
+        return False
 
 
 def _patched() -> list[str]:
