@@ -24,7 +24,16 @@ with warnings.catch_warnings():
     import eventlet
     from eventlet import greenthread, hubs
 
-from congress_dse.runtime import choice, clock, green_io, hub_loop, native, turns, waiting
+from congress_dse.runtime import (
+    choice,
+    clock,
+    green_io,
+    green_patch,
+    hub_loop,
+    native,
+    turns,
+    waiting,
+)
 from congress_dse.runtime.coroutines import Coroutines, Interop, bring
 from congress_dse.runtime.mailbox import Mailbox
 from congress_dse.runtime.runqueue import RunQueue
@@ -62,7 +71,7 @@ def _log_with_native_locks() -> None:
 if PATCHED:
     # A synchronous driver waits in sockets, sleeps and locks of the standard library, and here
     # that must let others run. Congress's own code expects the import of its DSE to see to it.
-    eventlet.monkey_patch()
+    green_patch.patch()
     _log_with_native_locks()
 else:
     os.environ["EVENTLET_HUB"] = "asyncio"

@@ -23,6 +23,7 @@ import eventlet.hubs  # noqa: E402
 import eventlet.tpool  # noqa: E402
 import greenlet  # noqa: E402
 
+from congress_dse.runtime import green_patch  # noqa: E402
 from congress_dse.stacks import thread_stacks  # noqa: E402
 
 
@@ -33,7 +34,7 @@ class WorkerLoop:
         self._patch()
 
     def _patch(self) -> None:
-        eventlet.monkey_patch()
+        green_patch.patch()
         if os.environ["EVENTLET_NO_GREENDNS"].lower() == "yes":
             _resolve_in_threads()
 
