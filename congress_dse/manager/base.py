@@ -10,7 +10,8 @@ class Service:
 
     `run` is called once, beside the worker's loop (a thread under the ``plain`` runtime, a
     greenthread under ``green`` and ``mixed``, a greenlet of the loop under ``asyncio``), and may
-    return: the worker stays until it is stopped. What any hook raises is logged and ends the worker.
+    return: the worker stays until it is stopped. What any hook raises is logged, and ends the
+    worker.
     """
 
     name: ClassVar[str | None] = None

@@ -45,7 +45,6 @@ LOG = logging.getLogger(__name__)
 
 _native_thread = eventlet.patcher.original("_thread")
 _HUB_FILE = str(Path(eventlet.__file__).parent / "hubs" / "asyncio.py")
-_native_time = eventlet.patcher.original("time")
 
 
 def _log_with_native_locks() -> None:
@@ -137,7 +136,7 @@ def loop() -> asyncio.AbstractEventLoop:
     if not PATCHED:
         return hubs.get_hub().loop  # type: ignore[no-any-return]
     if _Present.loop is None or _Present.loop.is_closed():
-        _Present.loop = hub_loop.HubLoop(Waiter)
+        _Present.loop = hub_loop.HubLoop(_LoopWaiter)
     return _Present.loop  # type: ignore[no-any-return]
 
 
@@ -177,6 +176,13 @@ class Waiter(waiting.Waiter):
     queue = staticmethod(run_queue)
     native_lock = staticmethod(_native_thread.allocate_lock)
     may_wait = staticmethod(may_wait)
+
+
+class _LoopWaiter(Waiter):
+    """What the loop waits with for its files and its time; it alone waits in its greenlet."""
+
+    __slots__ = ()
+    may_wait = staticmethod(lambda: True)
 
 
 class Lock(waiting.Lock):
@@ -291,7 +297,7 @@ class Actor(turns.Turns, greenthread.GreenThread):  # type: ignore[misc]
 def sleep(seconds: float = 0) -> None:
     """Let others run for `seconds`."""
     if foreign():
-        _native_time.sleep(seconds)
+        Waiter().wait(seconds)
     elif not may_wait():
         raise RuntimeError("a coroutine cannot sleep so; await asyncio.sleep")
     else:

@@ -6,6 +6,8 @@ source to say.
 """
 
 import _thread
+import contextlib
+import threading
 from collections import deque
 from collections.abc import Callable
 from importlib import import_module
@@ -19,6 +21,7 @@ THREADS_MAX = 256
 
 start_new_thread = _thread.start_new_thread
 allocate_lock = _thread.allocate_lock
+_get_ident = threading.get_native_id  # the one identity that no patch changes
 
 
 def unpatched(name: str) -> ModuleType:
@@ -42,7 +45,11 @@ class Threads:
             self._idle.pop().give(job)
         except IndexError:
             self._start(job)
-        job.done.wait()
+        try:
+            job.done.wait()
+        except BaseException as error:
+            job.abandon(error)
+            raise
         if job.error is not None:
             raise job.error
         return job.result
@@ -70,7 +77,7 @@ class Threads:
 
 
 class _Job:
-    __slots__ = ("args", "call", "done", "error", "result")
+    __slots__ = ("abandoned", "args", "call", "done", "error", "lock", "result")
 
     def __init__(self, done: Any, call: Callable[..., Any], args: tuple[Any, ...]) -> None:
         self.done = done
@@ -78,13 +85,47 @@ class _Job:
         self.args = args
         self.result: Any = None
         self.error: BaseException | None = None
+        self.abandoned: BaseException | None = None
+        self.lock: Any = None
+
+    def abandon(self, error: BaseException) -> None:
+        """Nobody waits for the answer any more: a wait of ours inside the call raises `error`."""
+        self.abandoned = error
+        lock = self.lock
+        if lock is not None:
+            with contextlib.suppress(RuntimeError):
+                lock.release()
 
     def do(self) -> None:
+        _at_work[_get_ident()] = self
         try:
             self.result = self.call(*self.args)
         except BaseException as error:
             self.error = error
+        del _at_work[_get_ident()]
         self.done.send()
+
+
+_at_work: dict[int, _Job] = {}
+
+
+def wait_natively(lock: Any, timeout_s: float | None) -> None:
+    """Wait, in a native thread, for a lock that is held; raises what ended the caller's errand.
+
+    A thread cannot be killed, but whoever waits in it for something of ours can be told.
+    """
+    job = _at_work.get(_get_ident())
+    if job is not None:
+        job.lock = lock
+        if job.abandoned is not None:
+            raise job.abandoned
+    try:
+        lock.acquire(timeout=-1 if timeout_s is None else max(0.0, timeout_s))
+    finally:
+        if job is not None:
+            job.lock = None
+    if job is not None and job.abandoned is not None:
+        raise job.abandoned
 
 
 class _Worker:

@@ -9,6 +9,7 @@ from typing import Any
 
 from greenlet import getcurrent
 
+from congress_dse.runtime.native import wait_natively
 from congress_dse.runtime.runqueue import RunQueue
 
 
@@ -78,7 +79,7 @@ class Waiter:
         self._lock = self.native_lock()
         self._lock.acquire()
         if not self.done:
-            self._lock.acquire(timeout=-1 if timeout_s is None else max(0.0, timeout_s))
+            wait_natively(self._lock, timeout_s)
 
     def _release(self) -> None:
         try:

@@ -412,7 +412,7 @@ def test_a_source_that_is_deleted_in_its_poll_ends_it(host, wait_for):
     hung = source(host, "hung", mood="hang", poll_deadline=60)
     wait_for(lambda: hung.inside)
     host.deleteservice("hung")
-    assert hung.inside == 0
+    wait_for(lambda: not hung.inside)  # at once, or as soon as its thread notices
 
 
 def test_a_lazy_table_is_read_when_somebody_follows_it(host, wait_for, settle):
@@ -454,4 +454,4 @@ def _wake_ups(seconds):
         runtime.sleep(seconds)
     finally:
         delattr(hub, name)
-    return len(waits)
+    return len([wait for wait in waits if wait != 0])

@@ -3,10 +3,13 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from congress_dse.runtime import chosen as runtime
 
 GREEN = runtime.NAME == "green"
 EVENTLET = runtime.NAME != "asyncio"
+on_eventlet = pytest.mark.skipif(not EVENTLET, reason="of eventlet alone")
 
 
 def time_limit() -> BaseException:
