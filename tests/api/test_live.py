@@ -97,7 +97,9 @@ def test_the_tree_has_groups_restarts_and_causes(one, wait_for):
     cage.group("pair", "all")
     cage.createservice("mortal", factory=Failing, group="pair", on_failure="restart")
     cage.tell("mortal", "break")
-    wait_for(lambda: cage.upkeep.restarts()["mortal"] == 3)  # each life fails with it, then it rests
+    wait_for(
+        lambda: cage.upkeep.restarts()["mortal"] == 3
+    )  # each life fails with it, then it rests
     wait_for(lambda: cage.letters() and cage.service_object("mortal").running)
     answer = one.client.get("engine/tree")
     (tree,) = answer.json["results"]

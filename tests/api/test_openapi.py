@@ -46,7 +46,9 @@ def checked(operation, base_url, examples):
     def check(case):
         response = case.call(base_url=base_url, timeout=20)
         # That an id or a marker is text says not that there is one; and 503 is an answer, too.
-        case.validate_response(response, excluded_checks=[positive_data_acceptance, not_a_server_error])
+        case.validate_response(
+            response, excluded_checks=[positive_data_acceptance, not_a_server_error]
+        )
         seen.append(response.status_code)
 
     check()
