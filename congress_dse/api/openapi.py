@@ -46,8 +46,9 @@ def document(context: Context, _request: Request) -> Any:
 
 
 def operation(route: Route) -> dict[str, Any]:
-    """One route. Its `about` may have ``query`` (``needs`` names what of it must be there),
-    ``body``, ``answer``, ``status`` and ``type``.
+    """One route. Its `about` may have ``query``, ``body``, ``answer``, ``status`` and ``type``.
+
+    ``needs`` has the names of what must be there of the query.
     """
     names = re.findall(r"\{(\w+)\}", route.pattern)
     told: dict[str, Any] = {

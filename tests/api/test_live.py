@@ -108,7 +108,7 @@ def test_the_tree_has_groups_restarts_and_causes(one, wait_for):
     (child,) = pair["children"]
     assert (pair["strategy"], child["name"], child["restarts"]) == ("all", "mortal", 3)
     assert child["last_error"] == "ValueError: not this time"
-    free = [group for group in tree["groups"] if group["group"] == ""][0]
+    free = next(group for group in tree["groups"] if group["group"] == "")
     assert "given" in [c["name"] for c in free["children"]]
 
 
@@ -215,7 +215,7 @@ def test_who_waits_for_whom_is_told_with_its_place_in_the_code(one, wait_for):
     first = cage.createservice("first", factory=Asker)
     cage.createservice("second", factory=Asker)
     first.asks("second")
-    wait_for(lambda: cage.asks.waits())
+    wait_for(cage.asks.waits)
     answer = api.get("engine/waits")
     wait = of(answer, who="first")
     assert (wait["whom"], wait["what"], wait["circle"]) == ("second", "question", False)
@@ -229,7 +229,7 @@ def test_the_stack_of_a_service_shows_where_it_is(one, wait_for):
     first = cage.createservice("first", factory=Asker)
     cage.createservice("second", factory=Asker)
     first.asks("second")
-    wait_for(lambda: cage.asks.waits())
+    wait_for(cage.asks.waits)
     found = of(api.get("engine/stacks/first"), service="first")
     assert "in _ask" in found["stack"]
     assert found["in_hand"]
