@@ -183,7 +183,7 @@ def test_a_stop_ends_streams_and_answers_what_was_asked(site):
     connection.request("GET", "/v1/data-sources/files/tables/t/events")
     response = connection.getresponse()
     assert response.status == 200
-    first = response.fp.readline()
+    first = response.readline()
     assert first
     engine.app.send(signal.SIGTERM)
     text = response.read().decode()
