@@ -29,13 +29,14 @@ with warnings.catch_warnings():
     from eventlet import greenthread, hubs, tpool
 
 from congress_dse.d6message import d6msg
+from congress_dse.runtime import green_patch
 from congress_dse.runtime.mailbox import Mailbox
 from congress_dse.runtime.timers import Timer, Timers
 from congress_dse.tracing import here
 
 # A synchronous driver waits in sockets, sleeps and locks of the standard library, and in this
 # runtime that must let others run. Congress's own code expects the import of its DSE to see to it.
-eventlet.monkey_patch()
+green_patch.patch()
 
 
 def _log_with_native_locks() -> None:
