@@ -16,6 +16,7 @@ from congress_dse.links.joining import join
 from congress_dse.links.way import Way
 from congress_dse.manager import options as processes
 from congress_dse.runtime import chosen as runtime
+from congress_dse.telemetry import Telemetry
 
 LOG = logging.getLogger(__name__)
 REACH_S = 3.0  # in which the sources that run are heard of; after that the API serves what there is
@@ -42,6 +43,7 @@ class ApiNode:
             inquest=self.inquest,
             control=way.control,
         )
+        self._telemetry = Telemetry(self._conf, self._cage.bus.node)
 
     def start(self) -> None:
         """Serve, once the engine's sources are within reach: a client notices no new worker."""
@@ -63,3 +65,4 @@ class ApiNode:
             link.close()
         timeout_s = self._conf[processes.GROUP].graceful_shutdown_timeout
         self._cage.d6stop(0.9 * timeout_s or float("inf"))
+        self._telemetry.end()

@@ -46,7 +46,7 @@ class Chronicle:
             self._begun = True
             threading.Thread(target=self._run, name="timeline", daemon=True).start()
 
-    def close(self, timeout_s: float = 2.0) -> None:
+    def close(self, timeout_s: float = 5.0) -> None:
         """Wait until all is written, but not for longer."""
         self._idle.wait(timeout_s)
 

@@ -23,6 +23,7 @@ from congress_dse.links.joining import join
 from congress_dse.links.way import Way
 from congress_dse.manager import options as processes
 from congress_dse.sources import Source
+from congress_dse.telemetry import Telemetry
 from congress_dse.watch import Printer, Watch
 
 LOG = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class Engine:
         self._running: dict[str, Source] = {}
         self._missing: dict[str, Source] = {}
         self._links: list[Any] = []
+        self._telemetry: Telemetry | None = None
         self._revision = -1
         self._applying = threading.Lock()
         self.conf = config.read(files)
@@ -56,6 +58,7 @@ class Engine:
         self._links = join(self.cage, way, worker)
         self.inquest.worker = worker
         self.control = way.control
+        self._telemetry = Telemetry(self.conf, self.cage.bus.node)
 
     def share(self, slot: int, slots: Sequence[int]) -> None:
         """Be worker `slot` of `slots`: take the sources that are its own, let the others go."""
@@ -98,6 +101,8 @@ class Engine:
         killed = self.cage.d6stop(0.9 * timeout_s or float("inf"))
         if killed:
             LOG.warning("killed, being late: %s", ", ".join(killed))
+        if self._telemetry is not None:
+            self._telemetry.end()
 
     def _apply(self) -> None:
         with self._applying:  # what is read first is applied first

@@ -19,7 +19,7 @@ from congress_dse.exceptions import ControlError
 from congress_dse.manager.control import ask
 
 ROOT = Path(__file__).parents[2]
-WITHIN_S = 40.0
+WITHIN_S = 80.0
 
 BLOCKER = '''
     import ctypes
