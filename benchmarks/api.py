@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from statistics import median
 
@@ -130,7 +130,7 @@ def requests(port: int) -> dict[str, bytes]:
 def process(command, folder, port):
     """A server that is up, in a session of its own; its port and pid."""
     path = f"{ROOT}:{folder}"
-    with open(f"{folder}/log", "w") as log:  # noqa: PTH123
+    with open(f"{folder}/log", "w") as log:
         child = subprocess.Popen(
             command, cwd=folder, env={**os.environ, "PYTHONPATH": path}, stdout=log, stderr=log
         )
@@ -142,10 +142,9 @@ def process(command, folder, port):
                 if answers(port):
                     break
             except OSError:
-                pass
+                time.sleep(0.1)
             if child.poll() is not None or time.monotonic() > end:
                 raise SystemExit(Path(folder, "log").read_text())
-            time.sleep(0.1)
         yield port, child.pid
     finally:
         child.send_signal(signal.SIGTERM)
@@ -256,10 +255,8 @@ class Connection:
         self.write()
 
     def write(self) -> None:
-        try:
+        with suppress(BlockingIOError):
             self.left = self.left[self.sock.send(self.left) :]
-        except BlockingIOError:
-            pass
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self.left else 0)
         self.selector.modify(self.sock, events, self)
 
@@ -335,7 +332,9 @@ def followers(count: int) -> None:
             delays.append(time.perf_counter() - begin)
             connection.close()
         print(f"{count} followers of one table in one API worker: {memory / 1024:.1f} KiB each")
-        print(f"a change at the last of them: median {median(delays):.3f} s, {max(delays):.3f} most")
+        print(
+            f"a change at the last of them: median {median(delays):.3f} s, {max(delays):.3f} most"
+        )
 
 
 def drain(selector: selectors.BaseSelector, left: set[socket.socket], word: bytes) -> None:
