@@ -11,6 +11,7 @@ import logging
 import traceback
 from _thread import allocate_lock, get_ident
 from collections.abc import Callable
+from contextvars import copy_context
 from types import TracebackType
 from typing import Any, ClassVar
 
@@ -484,7 +485,7 @@ def _deliver(thread: Any, future: asyncio.Future[Any]) -> None:
 
 def beside(call: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
     """A call that may wait, for a coroutine to await; cancelled, it is killed."""
-    thread = spawn(call, *args)
+    thread = spawn(copy_context().run, call, *args)
     future = wrap_greenthread(thread)
     future.add_done_callback(lambda done: thread.kill() if done.cancelled() else None)
     return future

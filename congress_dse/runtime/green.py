@@ -12,6 +12,7 @@ import os
 import traceback
 import warnings
 from collections.abc import Callable
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -403,6 +404,6 @@ def _outcome(thread: Any) -> Any:
 def beside(call: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
     """A call that may wait, for a coroutine to await; cancelled, it is killed."""
     made = asyncio.Future[Any](loop=loop())
-    thread = eventlet.spawn(bring, made, call, *args)
+    thread = eventlet.spawn(bring, made, copy_context().run, call, *args)
     made.add_done_callback(lambda done: thread.kill() if done.cancelled() else None)
     return made

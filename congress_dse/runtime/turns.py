@@ -15,6 +15,7 @@ from congress_dse.runtime.clock import now
 from congress_dse.runtime.mailbox import Mailbox
 from congress_dse.runtime.runqueue import Alarm, Hub, RunQueue
 from congress_dse.runtime.timers import Timer, Timers
+from congress_dse.tracing import here
 
 _HERE = str(Path(__file__).parent)
 _OURS = str(Path(__file__).parent.parent)
@@ -104,7 +105,7 @@ class Turns:
 
     def spawn(self, call: Callable[..., Any], *args: Any) -> Any:
         """Run `call(*args)` beside the actor; it ends with this actor at the latest."""
-        thread = self._spawned(call, *args)
+        thread = self._spawned(here.carried(call) if here.used else call, *args)
         self._owned[thread] = None
         thread.link(self._owned.pop, None)
         return thread
