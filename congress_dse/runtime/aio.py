@@ -295,6 +295,12 @@ class Actor(turns.Turns):
         if self.cause is not None:
             raise self.cause
 
+    @property
+    def gr_frame(self) -> Any:
+        """Where its turn waits, under the name that a greenlet has for it; None without."""
+        runner = self._thread or self._runner
+        return None if runner is None else runner.gr_frame
+
     def _end(self) -> None:
         if self.dead:
             return
@@ -329,8 +335,7 @@ class Actor(turns.Turns):
         if isinstance(task, asyncio.Task):
             frames = task.get_stack()
             return traceback.StackSummary.extract((f, f.f_lineno) for f in frames)
-        runner = self._thread or self._runner
-        frame = None if runner is None else runner.gr_frame
+        frame = self.gr_frame
         return traceback.StackSummary() if frame is None else traceback.extract_stack(frame)
 
 

@@ -175,11 +175,12 @@ def test_a_coroutine_that_does_not_end_is_a_straggler_after_the_deadline(
                 except asyncio.CancelledError:
                     self.seen.append("no")
 
+    monkeypatch.setattr("congress_dse.d6cage.STEP_S", 0.05)
     service = host.createservice("s", factory=Stubborn)
     host.tell("s", "x")
     wait_for(lambda: service.go)
-    service.kill()
-    wait_for(lambda: service.dead)
+    host.deleteservice("s")
+    assert service.dead
     assert service.seen == ["no"]
     assert len(runtime.coroutines.stragglers) == 1
     runtime.loop().call_soon(service.go.set)
