@@ -189,7 +189,9 @@ def url_of(connection: str) -> sa.URL:
 def engine(url: sa.URL, silence_s: float = SILENCE_S) -> sa.Engine:
     """An engine that connects anew for each poll; a file of SQLite is opened read-only.
 
-    A server of MySQL's kind is lost once it has said nothing for `silence_s`. A pool would have locks, and a lock of a patched standard library must never be met by two
+    A server of MySQL's kind is lost once it has said nothing for `silence_s`.
+
+    A pool would have locks, and a lock of a patched standard library must never be met by two
     native threads: the one that waits is not woken.
     """
     if url.get_backend_name() != "sqlite":

@@ -1,9 +1,9 @@
 """What any source's values become in a row: text and numbers that every link and reader can carry.
 
 None and bool are text, as in Congress's tables. What is exact and no number of JSON, such as a
-decimal, a time (ISO 8601) or an UUID, is text; bytes are hexadecimal text; a list, a set or an object
-is JSON text. NaN and the infinities are text: no NaN is equal to itself, and such a row would seem to
-change at each poll.
+decimal, a time (ISO 8601) or an UUID, is text; bytes are hexadecimal text; a list, a set or an
+object is JSON text. NaN and the infinities are text: no NaN is equal to itself, and such a row
+would seem to change at each poll.
 """
 
 import datetime as dt

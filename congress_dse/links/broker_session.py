@@ -183,7 +183,9 @@ class Session:
         if instance == self._context.instance:
             session, _, probe = number.partition(" ")
             if session == str(self._number) and probe.isdigit():
-                self.probe.back(int(probe), monotonic())  # one of an older connection proves nothing
+                self.probe.back(
+                    int(probe), monotonic()
+                )  # one of an older connection proves nothing
         elif not self._clash:
             self._clash = True
             LOG.error(
