@@ -14,6 +14,7 @@ from congress_dse.links.joining import join
 from congress_dse.links.way import Way
 from congress_dse.manager import options as processes
 from congress_dse.runtime import chosen as runtime
+from congress_dse.telemetry import Telemetry
 
 LOG = logging.getLogger(__name__)
 REACH_S = 3.0  # in which the sources that run are heard of; after that the API serves what there is
@@ -30,6 +31,7 @@ class ApiNode:
         self._cage = d6Cage()
         self._catalogue = Catalogue(files, store(self._conf))
         self._links = join(self._cage, way, worker)
+        self._telemetry = Telemetry(self._conf, self._cage.bus.node)
         self._api = Api(self._conf, self._catalogue, self._cage, listener, served)
 
     def start(self) -> None:
@@ -51,3 +53,4 @@ class ApiNode:
             link.close()
         timeout_s = self._conf[processes.GROUP].graceful_shutdown_timeout
         self._cage.d6stop(0.9 * timeout_s or float("inf"))
+        self._telemetry.end()

@@ -44,6 +44,16 @@ class Catalogue:
         named = [e for e in every if e.name == name_or_id]
         return next(iter(named or [e for e in every if e.id == name_or_id]), None)
 
+    def options(self, entry: Entry) -> list[Any] | None:
+        """The options of a source's driver; None for a driver that is not there any more."""
+        if entry.given:
+            drivers = [source.driver for given, source in self._given if given.id == entry.id]
+            return drivers[0].options() if drivers else None
+        try:
+            return sources.installed_driver(entry.driver).options()
+        except exceptions.ConfigError:
+            return None
+
     def wanted(self) -> tuple[int, list[Source]]:
         """The store's revision, and all that is to run.
 
@@ -93,24 +103,12 @@ def store(conf: Any) -> Store:
 
 def made(entry: Entry) -> Source:
     """The source that `entry` describes; raises ConfigError for what its driver does not take."""
-    driver = known(entry.driver)
+    driver = sources.installed_driver(entry.driver)
     given = {**entry.config}
     if entry.description and any(o.dest == "description" for o in driver.options()):
         given.setdefault("description", entry.description)
     args = sources.checked(driver, given, entry.name)
     return Source(entry.name, driver, args, driver_name=entry.driver)
-
-
-def known(name: str) -> type[DataSourceDriver]:
-    """The installed driver of this name; raises ConfigError for none. A file is none."""
-    drivers, causes = installed()
-    if name in causes:
-        raise exceptions.ConfigError(f"driver {name!r} cannot be used: {causes[name]}")
-    if name not in drivers:
-        raise exceptions.ConfigError(
-            f"no driver {name!r} is installed; installed are {', '.join(sorted(drivers))}"
-        )
-    return drivers[name]
 
 
 @cache

@@ -21,6 +21,7 @@ from congress_dse.publishing import publishing
 from congress_dse.runtime import chosen as runtime
 from congress_dse.runtime.mailbox import CAPACITY, Policy
 from congress_dse.subscribing import subscribing
+from congress_dse.tracing import here
 
 LOG = logging.getLogger(__name__)
 
@@ -113,7 +114,11 @@ class deepSix(publishing, subscribing, metaclass=Born):
         if msg.deadline is not None and msg.deadline < runtime.now():
             self._dead(msg, "expired")
             return
-        getattr(self, name)(msg)
+        if not here.used:
+            getattr(self, name)(msg)
+            return
+        with here.handling(self.name, msg):
+            getattr(self, name)(msg)
 
     def failed(self, msg: d6msg, error: BaseException) -> bool:
         """Log, and let supervision decide whether the service goes on."""

@@ -21,6 +21,7 @@ from congress_dse.links.joining import join
 from congress_dse.links.way import Way
 from congress_dse.manager import options as processes
 from congress_dse.sources import Source
+from congress_dse.telemetry import Telemetry
 from congress_dse.watch import Printer, Watch
 
 LOG = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class Engine:
         self._running: dict[str, Source] = {}
         self._missing: dict[str, Source] = {}
         self._links: list[Any] = []
+        self._telemetry: Telemetry | None = None
         self._revision = -1
         self._applying = threading.Lock()
         self.conf = config.read(files)
@@ -50,6 +52,7 @@ class Engine:
     def join(self, way: Way, worker: str) -> None:
         """Become a node of the bus, as the worker of this name."""
         self._links = join(self.cage, way, worker)
+        self._telemetry = Telemetry(self.conf, self.cage.bus.node)
 
     def share(self, slot: int, slots: Sequence[int]) -> None:
         """Be worker `slot` of `slots`: take the sources that are its own, let the others go."""
@@ -91,6 +94,8 @@ class Engine:
         killed = self.cage.d6stop(0.9 * timeout_s or float("inf"))
         if killed:
             LOG.warning("killed, being late: %s", ", ".join(killed))
+        if self._telemetry is not None:
+            self._telemetry.end()
 
     def _apply(self) -> None:
         with self._applying:  # what is read first is applied first

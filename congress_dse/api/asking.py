@@ -11,7 +11,7 @@ from congress_dse.store import Entry
 
 ASK_S = 10.0
 WRITE_S = 60.0  # rows may have to be kept before they are acknowledged
-BACK_S = 5.0  # in which another worker takes over what a dead one had
+BACK_S = 10.0  # in which another worker takes over what a dead one had
 LOOK_S = 0.02
 PART_B = 700_000  # of rows in one message
 
