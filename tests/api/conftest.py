@@ -162,5 +162,8 @@ def at_once(*calls):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        if runtime.PATCHED:
+            thread.join(30)
+        else:
+            runtime.in_thread(thread.join, 30)
     return found
