@@ -1,11 +1,17 @@
 """Metrics and health, on an engine in this process."""
 
+import json
+import re
+from pathlib import Path
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from congress_dse.api.metrics import COUNTERS, GAUGES, PREFIX
 from congress_dse.deepsix import deepSix
 from congress_dse.runtime import chosen as runtime
 
+ROOT = Path(__file__).parents[2]
 ROWS = "data-sources/given/tables/alarms/rows"
 
 
@@ -129,3 +135,22 @@ def test_a_stale_source_is_a_warning(one, wait_rows, tmp_path):
         runtime.sleep(0.02)
     assert answer.status == 200
     assert answer.json["warnings"][0]["subject"] == "files"
+
+
+def test_the_dashboard_for_grafana_asks_for_metrics_that_there_are(one):
+    board = json.loads((ROOT / "etc" / "grafana-dashboard.json").read_text())
+    asked = {
+        name
+        for panel in board["panels"]
+        for target in panel.get("targets", ())
+        for name in re.findall(r"congress_dse_\w+", target["expr"])
+    }
+    assert len(asked) > 20
+    told = {
+        *(f"{PREFIX}{about.name}_total" for about in COUNTERS.values()),
+        *(f"{PREFIX}{about.name}" for about in GAUGES.values()),
+        f"{PREFIX}http_request_duration_seconds_bucket",
+    }
+    assert asked <= told
+    places = [tuple(panel["gridPos"].values()) for panel in board["panels"]]
+    assert len(set(places)) == len(places)
