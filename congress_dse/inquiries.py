@@ -57,8 +57,11 @@ class Inquiries:
         """What the master answers; None where there is none, or it does not."""
         if not self.control:
             return None
+        order = {"command": command, **request}
         try:
-            return ask_master(self.control, {"command": command, **request}, timeout_s)
+            if runtime.PATCHED:  # the wait is a greenthread's
+                return ask_master(self.control, order, timeout_s)
+            return runtime.in_thread(ask_master, self.control, order, timeout_s)
         except exceptions.ControlError:
             return None
 
