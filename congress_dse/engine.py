@@ -49,7 +49,7 @@ class Engine:
 
     def join(self, way: Way, worker: str) -> None:
         """Become a node of the bus, as the worker of this name."""
-        self._links = join(self.cage, way, worker)
+        self._links = join(self.cage, way, worker, self.conf[config.LINKS])
 
     def share(self, slot: int, slots: Sequence[int]) -> None:
         """Be worker `slot` of `slots`: take the sources that are its own, let the others go."""

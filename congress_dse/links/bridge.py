@@ -34,6 +34,9 @@ class Transport(Protocol):
     def send(self, nodes: Iterable[str], topic: str, parts: list[bytes], can_wait: bool) -> bool:
         """Take a message for `nodes`; False, and take it not, when full and it can wait."""
 
+    def follow(self, topic: str, yes: bool) -> None:
+        """Bring what is sent to `topic` here, from before the next message on; or no more."""
+
     def end(self, why: str) -> None:
         """Give the link up."""
 
@@ -52,7 +55,7 @@ class Bridge(deepSix):
         self.transport: Transport = args["transport"]
         self.directory = dataPath.bus.directory
         self.outlets = Outlets(name, self._say, self._local)
-        self.inlets = Inlets(self._say, self._local, self._where)
+        self.inlets = Inlets(self._say, self._local, self._where, self.transport.follow)
         self.errands = Errands()
         self.refused = 0
         self._number = wire.numbers()
@@ -130,8 +133,8 @@ class Bridge(deepSix):
 
     # What comes over the link.
 
-    def arrived(self, node: str, message: list[Any]) -> None:
-        """Take one message of `node`; raises WireError for what is none."""
+    def arrived(self, node: str, message: list[Any], late_s: float = 0.0) -> None:
+        """Take one message of `node`, so long under way; raises WireError for what is none."""
         known = KINDS.get(message[0]) if isinstance(message[0], str) else None
         if known is None:
             raise exceptions.WireError(f"a message of the unknown kind {message[0]!r}")
@@ -140,15 +143,19 @@ class Bridge(deepSix):
         if len(values) != len(types) or not all(map(isinstance, values, types)):
             raise exceptions.WireError(f"a message {message[0]!r} with values that are none")
         known_node = self.directory.nodes.get(node)
-        if known_node is None:
+        if known_node is None or known_node.link != self.name:
             return
+        if late_s and message[0] in _TIMED and message[_LEFT_S] is not None:
+            message[_LEFT_S] = max(0.0, message[_LEFT_S] - late_s)
         known_node.heard = runtime.now()
         getattr(self, handler)(known_node, message)
         self._arm()
 
     def joined(self, node: str, epoch: int) -> None:
-        """A node is there: tell it what is here."""
-        self.left(node, "joined anew")
+        """A node is there, by this link and no other: tell it what is here."""
+        known = self.directory.nodes.get(node)
+        if known is not None:
+            self.cage.bus.links[known.link].left(node, "joined anew")
         self.directory.join(node, epoch, self.name, runtime.now())
         services = [[s.name, list(s.keys), s.born] for s in self.cage.bus.announced.values()]
         self._say([node], "", ["routes", services])
@@ -156,7 +163,8 @@ class Bridge(deepSix):
 
     def left(self, node: str, why: str) -> None:
         """A node is gone, with all that it had; what waits for it is answered."""
-        if node not in self.directory.nodes:
+        known = self.directory.nodes.get(node)
+        if known is None or known.link != self.name:
             return
         for service in self.directory.leave(node):
             self.cage.table.remove(service.keys, self.inbox)
@@ -335,6 +343,7 @@ def _service(values: Any) -> Service:
     return Service(values[0], tuple(values[1]), values[2])
 
 
+_TIMED, _LEFT_S = ("req", "cmd"), 6  # those that are not done too late; where that stands
 _ANSWERS = {"pub", "mark", "rep"}  # to what the bridge asked for on behalf of a far node
 _FROM_HERE = {
     "pub": "_publish",
