@@ -28,11 +28,15 @@ _HEAD = [str, int, str, int, int, int, int, float]
 
 
 class Parcel(NamedTuple):
-    """What one body brought; `messages` is empty for a part of something that is not whole yet."""
+    """What one body brought; `messages` is empty for a part of something that is not whole yet.
+
+    `again`: it came before. `overtaken`: what was sent after it came before it.
+    """
 
     node: str
     epoch: int
     again: bool
+    overtaken: bool
     late_s: float
     messages: list[list[Any]]
 
@@ -105,6 +109,7 @@ class _Sender:
 
     def __init__(self) -> None:
         self._ahead = float("inf")
+        self.last = 0
         self._order: deque[int] = deque()
         self._seen: set[int] = set()
         self._half: OrderedDict[int, dict[int, bytes]] = OrderedDict()
@@ -119,6 +124,7 @@ class _Sender:
         if number in self._seen:
             return True
         self._seen.add(number)
+        self.last = max(self.last, number)
         self._order.append(number)
         if len(self._order) > SEEN_MAX:
             self._seen.discard(self._order.popleft())
@@ -161,14 +167,14 @@ class Unpacker:
         if not 0 <= index < count or (count > 1 and len(rest) != 1):
             raise WireError(f"a body of node {node} whose parts are none")
         sender = self._sender(node, epoch)
-        late_s = sender.late(sent_at, now)
+        late_s, overtaken = sender.late(sent_at, now), number < sender.last
         if sender.again(number):
-            return Parcel(node, epoch, True, late_s, [])
+            return Parcel(node, epoch, True, overtaken, late_s, [])
         if count > 1:
             found = sender.part(number, index, count, rest[0])
         else:
             found = [wire.decode(data) for data in rest]
-        return Parcel(node, epoch, False, late_s, found)
+        return Parcel(node, epoch, False, overtaken, late_s, found)
 
     def _sender(self, node: str, epoch: int) -> _Sender:
         known = self._senders.setdefault((node, epoch), _Sender())

@@ -80,10 +80,11 @@ class Rabbit:
         self._garbage_told = -GARBAGE_S
         self._unpacker = Unpacker()
         self.bridge: Bridge = cage.createservice(NAME, factory=Bridge, args={"transport": self})
+        self._packer = Packer(self.node, self.epoch, self._count, runtime.now)
+        joined, left = self.bridge.joined, self.bridge.left
         self.roll = Roll(
-            self.node, self.epoch, self._say, self.bridge.joined, self.bridge.left, self._place
+            self.node, self.epoch, self._say, joined, left, self._place, self._packer.cut
         )
-        self._packer = Packer(self.node, self.epoch, self.roll.sent, runtime.now)
         self.ended = ""
         for key in (BEACON, self._here):
             self.broker.bind(key)
@@ -240,7 +241,9 @@ class Rabbit:
         node, epoch = parcel.node, parcel.epoch
         try:
             for message in parcel.messages:
-                if message[0] in _ROLL:
+                if parcel.overtaken and message[0] in _ORDERED:
+                    self.roll.doubt(node)
+                elif message[0] in _ROLL:
                     self.roll.take(node, epoch, message, now)
                 elif self._place(node) == HERE:
                     self.bridge.arrived(node, message, parcel.late_s)
@@ -271,17 +274,17 @@ class Rabbit:
         self.roll.clash = 0
 
     def _say(self, node: str, message: list[Any]) -> None:
-        """Say something of the roll to one node, or to all; it opens a body."""
-        self._packer.cut()
-        if message[0] == "hello":
-            self.roll.meetings[node].sent = 0
+        """Say something of the roll to one node, or to all."""
         data = [wire.encode(message)]
         if node:
             self._packer.add(NODE + node, [node], data, direct=True)
         else:
-            self._packer.add(BEACON, (), data, direct=True)
             self._packer.cut()
+            self._packer.add(BEACON, (), data, direct=True)
         self._soon()
+
+    def _count(self, nodes: Iterable[str]) -> None:
+        self.roll.sent(nodes)
 
     def _place(self, node: str) -> str:
         known = self._cage.bus.directory.nodes.get(node)
@@ -350,6 +353,7 @@ class Rabbit:
 
 
 _ROLL = frozenset({"beacon", "hello", "bye"})
+_ORDERED = _ROLL | {"routes", "route", "sub", "unsub"}  # of these the last one holds
 
 
 def _checked(node: str) -> str:

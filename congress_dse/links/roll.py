@@ -43,6 +43,7 @@ class Meeting:
     sent: int = 0
     got: int = 0
     lacking: int = 0
+    doubtful: bool = False
     services: int = 0  # that it says it has
 
 
@@ -50,7 +51,8 @@ class Roll:
     """The nodes behind one broker.
 
     `say(node, message)` sends; `meet(node, epoch)` and `part(node, why)` are told who comes and
-    goes; `place(node)` tells whether the bus knows a node by this link, by another one or not.
+    goes; `place(node)` tells whether the bus knows a node by this link, by another one or not;
+    `cut()` ends the bodies that are open.
     """
 
     def __init__(
@@ -61,8 +63,10 @@ class Roll:
         meet: Callable[[str, int], None],
         part: Callable[[str, str], None],
         place: Callable[[str], str],
+        cut: Callable[[], None],
     ) -> None:
         self.node, self.epoch = node, epoch
+        self._cut = cut
         self._say, self._meet, self._part, self._place = say, meet, part, place
         self.meetings: dict[str, Meeting] = {}
         self.clash = 0  # the epoch of another node of our name
@@ -113,6 +117,11 @@ class Roll:
         if meeting is None or meeting.epoch <= epoch:
             getattr(self, f"_take_{kind}")(node, epoch, meeting, values, now)
 
+    def doubt(self, node: str) -> None:
+        """A word of `node` that only holds in its order came after later ones: meet it anew."""
+        if node in self.meetings:
+            self.meetings[node].doubtful = True
+
     def grace(self, now: float) -> None:
         """We could not hear until now, so nobody was silent."""
         for meeting in self.meetings.values():
@@ -142,6 +151,8 @@ class Roll:
         services, told = values
         if meeting is None:
             meeting = self._join(node, epoch, 0, now)
+        elif meeting.doubtful:
+            meeting = self._again(node, epoch, 0, now, "its messages came out of order")
         meeting.services = services
         mine = told.get(self.node)
         if not isinstance(mine, list) or [type(v) for v in mine] != [int, int]:
@@ -158,19 +169,19 @@ class Roll:
     def _take_hello(
         self, node: str, epoch: int, meeting: Meeting | None, values: list[Any], now: float
     ) -> None:
-        theirs, mine = values
+        theirs, mine, sent = values
         if meeting is None:
-            self._join(node, epoch, theirs, now)
+            self._join(node, epoch, theirs, now, sent)
         elif meeting.theirs == theirs:
             return
         elif not meeting.theirs or mine == meeting.mine:
-            meeting.theirs, meeting.got, meeting.lacking = theirs, 1, 0
+            meeting.theirs, meeting.got, meeting.lacking = theirs, sent, 0
             if mine != meeting.mine:
                 # It may have met us after what we told it first: tell it again.
                 self._greet(node, meeting)
                 self._meet(node, epoch)
         else:
-            self._again(node, epoch, theirs, now, "it has met us anew")
+            self._again(node, epoch, theirs, now, "it has met us anew", sent)
 
     def _take_bye(
         self, node: str, _epoch: int, _meeting: Meeting | None, _values: list[Any], _now: float
@@ -185,24 +196,27 @@ class Roll:
             return None
         return meeting
 
-    def _again(self, node: str, epoch: int, theirs: int, now: float, why: str) -> None:
+    def _again(
+        self, node: str, epoch: int, theirs: int, now: float, why: str, got: int = 0
+    ) -> Meeting:
         LOG.info("node %s is met anew: %s", node, why)
         self._leave(node, why)
-        self._join(node, epoch, theirs, now)
+        return self._join(node, epoch, theirs, now, got)
 
-    def _join(self, node: str, epoch: int, theirs: int, now: float) -> Meeting:
-        meeting = Meeting(epoch, next(self._numbers), now, theirs, got=int(bool(theirs)))
+    def _join(self, node: str, epoch: int, theirs: int, now: float, got: int = 0) -> Meeting:
+        meeting = Meeting(epoch, next(self._numbers), now, theirs, got=got)
         self.meetings[node] = meeting
         self._greet(node, meeting)
         self._meet(node, epoch)
         return meeting
 
     def _greet(self, node: str, meeting: Meeting) -> None:
-        self._say(node, ["hello", meeting.mine, meeting.theirs])
+        self._cut()  # bodies that are open are counted, and no part of what follows
+        self._say(node, ["hello", meeting.mine, meeting.theirs, meeting.sent + 1])
 
     def _leave(self, node: str, why: str) -> None:
         if self.meetings.pop(node, None) is not None:
             self._part(node, why)
 
 
-_VALUES: dict[str, list[type]] = {"beacon": [int, dict], "hello": [int, int], "bye": []}
+_VALUES: dict[str, list[type]] = {"beacon": [int, dict], "hello": [int, int, int], "bye": []}

@@ -319,6 +319,7 @@ def test_of_two_services_of_one_name_that_meet_the_younger_ends(joined, wait_for
     wait_for(lambda: other.bus.taken("source") == "node0")
 
 
+@pytest.mark.parametrize("joined", ["memory", "unix", "tcp"], indirect=True)
 def test_a_frozen_side_costs_bounded_memory_and_is_made_good(joined, wait_for):
     one, other, join, _ = joined
     join()
