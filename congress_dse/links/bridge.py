@@ -8,6 +8,7 @@ row of `KINDS`: the types of its values and the method that takes it.
 
 import logging
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any, Protocol
 
 from congress_dse import exceptions
@@ -17,11 +18,12 @@ from congress_dse.dataobj import Mark
 from congress_dse.deepsix import deepSix
 from congress_dse.links import wire
 from congress_dse.links.directory import Directory, Node, Service, gives_way
-from congress_dse.links.errands import Errands
+from congress_dse.links.errands import Errands, age
 from congress_dse.links.inlets import Inlets
 from congress_dse.links.outlets import Outlets
 from congress_dse.runtime import chosen as runtime
 from congress_dse.subscribing import LATE_S
+from congress_dse.tracing import here, read
 
 LOG = logging.getLogger(__name__)
 BEAT_S = 0.4  # between a change and the repetition of its number
@@ -71,8 +73,9 @@ class Bridge(deepSix):
         if handler is None or (msg.key == self.name and msg.type not in _ANSWERS):
             super().receive(msg)
         else:
-            getattr(self, handler)(msg)
-            self._arm()
+            with nullcontext() if msg.trace is None else here.continued(msg.trace):
+                getattr(self, handler)(msg)
+            self._beat_soon()
 
     def inlost(self, msg: d6msg) -> None:
         """Our mailbox dropped updates of services here."""
@@ -145,35 +148,44 @@ class Bridge(deepSix):
         known_node = self.directory.nodes.get(node)
         if known_node is None or known_node.link != self.name:
             return
-        if late_s and message[0] in _TIMED and message[_LEFT_S] is not None:
-            message[_LEFT_S] = max(0.0, message[_LEFT_S] - late_s)
+        if late_s:
+            age(message[3] if message[0] == "traced" else message, late_s)
         known_node.heard = runtime.now()
         getattr(self, handler)(known_node, message)
-        self._arm()
+        self._beat_soon()
 
     def joined(self, node: str, epoch: int) -> None:
         """A node is there, by this link and no other: tell it what is here."""
         known = self.directory.nodes.get(node)
-        if known is not None:
-            self.cage.bus.links[known.link].left(node, "joined anew")
+        nearer = None if known is None else self.cage.bus.links.get(known.link)
+        if nearer is not None:
+            nearer.forget(node, "joined anew")
         self.directory.join(node, epoch, self.name, runtime.now())
         services = [[s.name, list(s.keys), s.born] for s in self.cage.bus.announced.values()]
         self._say([node], "", ["routes", services])
         LOG.info("%s: node %s joined", self.name, node)
+        self.cage.notice("node-joined", node, f"over {self.name}", "info")
 
     def left(self, node: str, why: str) -> None:
         """A node is gone, with all that it had; what waits for it is answered."""
+        if self.forget(node, why):
+            LOG.warning("%s: node %s is gone: %s", self.name, node, why)
+            self.cage.notice("node-left", node, why, "warning")
+
+    def forget(self, node: str, why: str) -> bool:
+        """Let go of all that a node had, if it was behind this link; return whether it was."""
         known = self.directory.nodes.get(node)
         if known is None or known.link != self.name:
-            return
+            return False
         for service in self.directory.leave(node):
             self.cage.table.remove(service.keys, self.inbox)
         self.outlets.lose(node)
         for msg in self.errands.lose(node):
             self._local(msg)
         self.inlets.routed()
-        LOG.warning("%s: node %s is gone: %s", self.name, node, why)
+        LOG.debug("%s: node %s: %s", self.name, node, why)
         self.cage.bus.changed()
+        return True
 
     def announce(self, service: Service) -> None:
         """Tell the far nodes the keys that a service here has now; none when it ended."""
@@ -253,6 +265,15 @@ class Bridge(deepSix):
         if msg is not None:
             self._local(msg)
 
+    def _in_traced(self, node: Node, message: list[Any]) -> None:
+        """Take a message with the trace that it continues; one that is none is left out."""
+        _, parent, state, inner = message
+        if not inner or inner[0] not in _TRACED:
+            raise exceptions.WireError("a message with a trace that has none")
+        trace = read(parent, state)
+        with nullcontext() if trace is None else here.continued(trace):
+            self.arrived(node.id, inner)
+
     def _in_probe(self, _node: Node, message: list[Any]) -> None:
         self._follow(message[1:])
 
@@ -304,8 +325,10 @@ class Bridge(deepSix):
 
     def _say(self, nodes: Iterable[str], topic: str, message: list[Any]) -> bool:
         """Give a message to the transport; only updates of tables can wait."""
-        data = wire.encode(message)
         can_wait = message[0] == "pub"
+        if here.used and message[0] in _TRACED and (trace := here.current()) is not None:
+            message = ["traced", *trace, message]
+        data = wire.encode(message)
         return self.transport.send(nodes, topic, wire.parts(data, self._number()), can_wait)
 
     def _local(self, msg: d6msg) -> None:
@@ -317,7 +340,7 @@ class Bridge(deepSix):
                 raise
             LOG.debug("%s: %r found a full mailbox", self.name, msg)
 
-    def _arm(self) -> None:
+    def _beat_soon(self) -> None:
         if not self._beating and (self.outlets.due() or self.inlets.awaits()):
             self._beating = True
             self.after(BEAT_S, self._beat)
@@ -326,7 +349,7 @@ class Bridge(deepSix):
         self._beating = False
         self.outlets.beat()
         self.inlets.beat(runtime.now())
-        self._arm()
+        self._beat_soon()
 
 
 def _service(values: Any) -> Service:
@@ -343,7 +366,7 @@ def _service(values: Any) -> Service:
     return Service(values[0], tuple(values[1]), values[2])
 
 
-_TIMED, _LEFT_S = ("req", "cmd"), 6  # those that are not done too late; where that stands
+_TRACED = ("pub", "req", "cmd", "rep")
 _ANSWERS = {"pub", "mark", "rep"}  # to what the bridge asked for on behalf of a far node
 _FROM_HERE = {
     "pub": "_publish",
@@ -369,5 +392,6 @@ KINDS: dict[str, tuple[tuple[Any, ...], str]] = {
     "req": ((str, str, str, str, _ANY, _MAYBE, dict), "_in_errand"),
     "cmd": ((str, str, str, str, _ANY, _MAYBE, dict), "_in_errand"),
     "rep": ((str, str, str, str, list, _ANY), "_in_reply"),
+    "traced": ((str, str, list), "_in_traced"),
     "probe": ((str, str, str, str, list), "_in_probe"),
 }
