@@ -223,6 +223,28 @@ def test_a_link_that_was_cut_leaves_followers_equal_once_it_is_back(joined, wait
         wait_for(lambda n=n: far.rows() == {(n,)})
 
 
+def test_a_last_change_that_the_link_loses_is_made_good(joined, wait_for):
+    one, other, join, _ = joined
+    join()
+    source, far = publisher(one), follower(other)
+    publish(source, {(0,)})
+    wait_for(lambda: far.rows() == {(0,)})
+    transport = link_of(one).transport
+    lost = []
+
+    def lose(nodes, topic, parts, can_wait):
+        if not can_wait:  # updates alone can wait
+            return type(transport).send(transport, nodes, topic, parts, can_wait)
+        lost.append(parts)
+        del transport.send
+        return True
+
+    transport.send = lose
+    publish(source, {(1,)})
+    wait_for(lambda: far.rows() == {(1,)})
+    assert lost
+
+
 def test_a_question_is_answered_from_the_far_side(joined, wait_for):
     one, other, join, _ = joined
     join()
