@@ -95,11 +95,10 @@ class Rabbit:
 
     def close(self) -> None:
         """Say goodbye, and end."""
-        if self.ended:
-            return
-        done = runtime.Waiter()
-        self.bridge.do(lambda: self._leave(done))
-        done.wait(CLOSE_S)
+        if not self.ended:
+            done = runtime.Waiter()
+            self.bridge.do(lambda: self._leave(done))
+            done.wait(CLOSE_S)
         self.end("this node is stopping")
         self._closed.wait(2 * CLOSE_S)
         self._thread.kill()
