@@ -72,7 +72,7 @@ class Rabbit:
             limits=limits,
         )
         self._waiting: deque[tuple[str, bytes]] = deque()
-        self._waiting_b = 0
+        self._waiting_b = self._sent_b = self._received_b = 0
         self._flushing = False
         self._topics: dict[str, float | None] = {}  # when those nobody follows are to be unbound
         self._beat_at = runtime.now()
@@ -158,6 +158,8 @@ class Rabbit:
             "probe_s": broker.probe_s,
             "probe_age_s": broker.probe_age_s,
             "heard_s": {node: now - meeting.heard for node, meeting in meetings.items()},
+            "sent_b": self._sent_b,
+            "received_b": self._received_b,
             "waiting_b": self._waiting_b + broker.outbox_b,
             "waiting": len(self._waiting) + broker.outbox,
             "unconfirmed": broker.unconfirmed,
@@ -224,6 +226,7 @@ class Rabbit:
 
     def _take(self, body: bytes, key: str) -> None:
         now = runtime.now()
+        self._received_b += len(body)
         try:
             parcel = self._unpacker.take(body, now)
         except WireError as error:
@@ -346,6 +349,7 @@ class Rabbit:
         while self._waiting and self.broker.publish(*self._waiting[0]):
             _, body = self._waiting.popleft()
             self._waiting_b -= len(body)
+            self._sent_b += len(body)
         if self._full and self._waiting_b < WAITING_B // 2:
             self._full = False
             self.bridge.do(self.bridge.room)
