@@ -19,6 +19,7 @@ COMMANDS = {
     "stop": "stop a running engine",
     "log-level": "set the level of the log of a running engine",
     "stacks": "show the stacks of one worker, also while its hub is blocked",
+    "routes": "show every link's state, and where each key of the bus leads",
     "parked": "show work that ended its workers too often, or give it out again",
 }
 

@@ -77,6 +77,10 @@ class Inquest:
             "known": facts.nodes(self.cage),
         }
 
+    def routes(self, _args: Args) -> Answer:
+        """Where keys lead from here, and the links that lead there."""
+        return {"results": facts.routes(self.cage), "links": facts.links(self.cage)}
+
     def waits(self, _args: Args) -> Answer:
         """Who waits for whom."""
         return {"results": facts.waits(self.cage)}
@@ -114,6 +118,7 @@ class Inquest:
         "dead-letters": letters,
         "links": links,
         "nodes": nodes,
+        "routes": routes,
         "waits": waits,
         "stack": stack,
         "health": health,
