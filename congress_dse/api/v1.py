@@ -299,7 +299,6 @@ CREATED = answers(SOURCE_OUT, body=SOURCE_IN, status=201)
 EMPTY = {"type": ""}
 READ = answers(ROWS_OUT, query=PAGE, further=SAME)
 ROUTES = [
-    Route("GET", "/", versions, "The versions.", open=True, about=answers(OBJECT)),
     Route("GET", "/v1", version_1, "This version.", open=True, about=answers(OBJECT)),
     Route("GET", "/v1/", version_1, "This version.", open=True, about=answers(OBJECT)),
     Route("GET", "/v1/system/drivers", drivers, "Every installed driver.", about=answers(NAMED)),
