@@ -3,6 +3,7 @@
 import { h, s } from "./dom.js";
 
 const KEPT = 90; // samples of one line
+const LEAST = 30; // that a line has room for, so that the first ones do not look like many
 
 /** The last samples of many things by name; a counter is kept as its change per second. */
 export class History {
@@ -47,7 +48,7 @@ export class History {
 /** A line of `values`, oldest first, from 0 up to `most` or the largest; `about` is its text for who cannot see it. */
 export function sparkline(values, { about = "", most = 0, width = 120, height = 28, kind = "" } = {}) {
   const top = Math.max(most, ...values, 1e-9);
-  const step = width / (KEPT - 1);
+  const step = width / (Math.max(LEAST, values.length) - 1);
   const from = width - (values.length - 1) * step;
   const points = values.map((value, n) => `${(from + n * step).toFixed(1)},${(height - 1.5 - (value / top) * (height - 4)).toFixed(1)}`);
   const drawn = s("svg", { class: `spark ${kind}`, viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": about },

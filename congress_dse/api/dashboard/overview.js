@@ -5,7 +5,7 @@ import { empty, h, mark, put, shape } from "./dom.js";
 import { history } from "./engine.js";
 import { NONE, ago, count, rate, several, short, span } from "./format.js";
 import { problems, sourceState } from "./health.js";
-import { every, readAgo } from "./sources.js";
+import { every, read } from "./sources.js";
 import { drawn } from "./timeline.js";
 import { link, panel, to } from "./ui.js";
 
@@ -90,7 +90,7 @@ const RANK = { bad: 0, warn: 1, idle: 2, good: 3 };
 function sourced(list) {
   if (!list.length) return empty("There is no source.", "Add a section [datasource:NAME] to the configuration, and reload.");
   const sorted = [...list].sort((a, b) => RANK[sourceState(a)[0]] - RANK[sourceState(b)[0]] || a.source.localeCompare(b.source)).slice(0, MOST);
-  return small("Sources", ["Source", "State", ["Last read"], ["Took"], ["Rows"]], sorted.map((one) => [to(one.source, "sources", one.source), mark(...sourceState(one)), [ago(readAgo(one))], [span(one.poll?.last_s)], [count(one.rows)]]));
+  return small("Sources", ["Source", "State", ["Last read"], ["Took"], ["Rows"]], sorted.map((one) => [to(one.source, "sources", one.source), mark(...sourceState(one)), [read(one)], [span(one.poll?.last_s)], [count(one.rows)]]));
 }
 
 function worked(list) {

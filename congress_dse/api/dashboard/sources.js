@@ -13,6 +13,9 @@ export function readAgo(one) {
   return one.last_updated ? Math.max(0, (Date.now() - Date.parse(one.last_updated)) / 1000) : null;
 }
 
+/** The same in words. */
+export const read = (one) => (readAgo(one) === null ? "never" : ago(readAgo(one)));
+
 const error = (one) => sourceState(one)[2] || (one.state === "fresh" ? "" : one.last_error) || "";
 const number = (id, title, about, value, show = (x) => count(x), more = {}) => ({
   id, title, about, number: true, width: title.length + 5, value, show: (one) => (value(one) === null || value(one) === undefined ? NONE : show(value(one))), ...more,
@@ -21,8 +24,8 @@ const number = (id, title, about, value, show = (x) => count(x), more = {}) => (
 const COLUMNS = [
   { id: "source", title: "Source", width: 20, value: (one) => one.source, show: (one) => to(one.source, "sources", one.source) },
   { id: "state", title: "State", width: 14, value: (one) => sourceState(one)[1], show: (one) => mark(...sourceState(one)) },
-  number("read", "Last read", "Since it brought rows last", readAgo, ago, { width: 15 }),
-  number("took", "Took", "The last read, from its start to its end", (one) => one.poll?.last_s, span),
+  { id: "read", title: "Last read", about: "Since it brought rows last", number: true, width: 15, value: readAgo, show: read },
+  number("took", "Took", "The last read, from its start to its end", (one) => one.poll?.last_s, span, { width: 11 }),
   number("every", "Every", "The time between two reads", (one) => one.poll?.every_s, (s) => (s ? span(s) : "on refresh"), { wide: true, width: 11 }),
   number("rows", "Rows", "In all its tables", (one) => one.rows, count, { width: 10 }),
   number("failures", "Failures", "Reads that failed, of all", (one) => one.poll?.failures, count, { wide: true, width: 13 }),
@@ -94,7 +97,7 @@ export function source(page, name) {
 function told(one) {
   const poll = one.poll;
   return facts([
-    ["Last read", ago(readAgo(one))],
+    ["Last read", read(one)],
     ["It took", poll ? span(poll.last_s) : null],
     ["Read every", poll ? (poll.every_s ? span(poll.every_s) : "on refresh only") : "written from outside"],
     ["Next read", poll && poll.next_s !== null ? `in ${span(poll.next_s)}` : poll?.running_s ? `runs for ${span(poll.running_s)}` : null],

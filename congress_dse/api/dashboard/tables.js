@@ -29,8 +29,17 @@ export function tables(page, service = "") {
     caption: "Tables", columns: COLUMNS, key: (one) => `${one.node}~${one.service}~${one.table}`, noun: "table", sort: { column: "service" },
     empty: empty("No table was published yet.", "A source makes its tables with its first read. See ", to("the sources", "sources"), "."),
   });
+  const internal = h("input", { type: "checkbox", id: "internal" });
+  const label = h("label", { for: "internal", class: "quiet" }, "the engine's own");
+  grid.tools.append(h("span", { class: "row-buttons" }, internal, label));
+  let last = [];
+  const show = () => {
+    put(label, `the engine's own (${last.filter((one) => one.internal).length})`);
+    grid.set(internal.checked ? last : last.filter((one) => !one.internal));
+  };
+  internal.addEventListener("change", show);
   page.body.append(h("div", { class: "panel" }, grid.element));
-  page.watch("tables", (data) => grid.set(data.results.filter((one) => !service || one.service === service)));
+  page.watch("tables", (data) => (last = data.results.filter((one) => !service || one.service === service), show()));
   page.ends(() => grid.dispose());
 }
 
@@ -56,6 +65,7 @@ class LiveTable {
     this.followers = h("div");
     this.place = h("div", { class: "panel low data-grid" });
     page.body.append(panel("State", { aside: this.line }, h("div", { class: "columns" }, this.about, h("div", null, this.spark, this.told))), this.place, panel("Followers", { inside: false }, this.followers));
+    put(this.place, h("div", { class: "inside quiet" }, "The rows are being read…"));
     this._say("first");
     page.watch("tables", (data) => this._facts(data.results.find((one) => one.service === service && one.table === name)));
     const timer = setInterval(() => this._tick(), SLOT_S * 1000);
@@ -140,9 +150,11 @@ class LiveTable {
   _facts(one) {
     if (!one) {
       if (!this.grid) put(this.about, empty("The table has no data yet.", "It is shown as soon as its source brings it."));
+      this.place.hidden = !this.grid;
       return;
     }
     this.fact = one;
+    this.place.hidden = false;
     this._summary();
     put(this.followers, one.subscribers.length ? followers(one) : h("div", { class: "inside" }, empty("Nobody follows this table.", "Services do with subscribe(), people with congress-dse serve --watch, and this page does while it is open.")));
     if (this.reads && this.seen !== one.version) this._read(one.version);

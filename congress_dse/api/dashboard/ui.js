@@ -1,7 +1,7 @@
 // What views share: a page with its head, its watching and its end; questions and notes to the user.
 
-import { h, put } from "./dom.js";
-import { clock } from "./format.js";
+import { h, put, shape } from "./dom.js";
+import { clock, span } from "./format.js";
 import { topic } from "./engine.js";
 
 /** One view while it is shown. It lets go of all it watches when another one takes its place. */
@@ -13,7 +13,7 @@ export class Page {
     this._heading = h("h1");
     this._about = h("p", { class: "about" });
     this._crumbs = h("p", { class: "crumbs" });
-    this._problem = h("div", { class: "panel", role: "alert", hidden: true });
+    this._problem = h("div", { class: "panel warning", role: "status", hidden: true });
     this.body = h("div", { class: "stack" });
     main.replaceChildren(h("div", { class: "head" }, this._crumbs, this._heading, this._asof, this._about), this._problem, this.body);
   }
@@ -31,7 +31,7 @@ export class Page {
   /** Be told of a topic of the engine until the view ends; what goes wrong is shown. */
   watch(name, told) {
     const tell = (data, at) => {
-      this._wrong(name, null);
+      this._wrong(name, null, unheard(data.asked));
       put(this._asof, `as of ${clock(at)}`);
       told(data);
     };
@@ -50,18 +50,29 @@ export class Page {
     this._ends = [];
   }
 
-  _wrong(name, error) {
-    this._errors ??= new Map();
-    if (error) this._errors.set(name, error);
-    else if (!this._errors.delete(name)) return;
-    const told = [...this._errors].filter(([, each]) => each.status !== 0 && each.status !== 401);
-    const lines = told.map(([what, each]) => h("p", null, h("strong", null, `${what}: `), explained(each)));
-    if (lines.length !== this._problem.childElementCount || this._problem.textContent !== lines.map((p) => p.textContent).join("")) {
-      put(this._problem, ...lines);
-    }
-    for (const line of lines) line.classList.add("inside");
+  /** Say above the view what could not be read, and who was not heard. */
+  _wrong(name, error, missing = []) {
+    const own = error && error.status !== 0 && error.status !== 401 ? [`${TITLES[name] ?? name}: ${explained(error)}`] : missing;
+    this._said ??= new Map();
+    if (error?.status !== 0) this._said.set(name, own);
+    const lines = [...new Set([...this._said.values()].flat())].sort();
     this._problem.hidden = !lines.length;
+    const text = lines.join("\n");
+    if (this._text === text) return;
+    this._text = text;
+    put(this._problem, h("ul", { class: "inside" }, lines.map((line) => h("li", { class: "wrong" }, shape("warn"), h("span", null, line)))));
   }
+}
+
+const TITLES = { letters: "dead letters", catalogue: "the configured sources" };
+
+/** Who did not answer, or answered beside a blocked hub: their part is missing, or may be old. */
+function unheard(asked = []) {
+  return asked.flatMap((one) => {
+    const name = one.worker || one.node;
+    if (!one.answered) return [`${name} does not answer at present: what it has is missing here.`];
+    return one.blocked_s ? [`The hub of ${name} is blocked for ${span(one.blocked_s)}: none of its services runs.`] : [];
+  });
 }
 
 /** An error of the API in a sentence. */
