@@ -1,10 +1,22 @@
 """The fixture that starts applications and leaves nothing of them behind."""
 
+from pathlib import Path
+
 import pytest
 
 from congress_dse.manager import posix
 
 from .harness import PORTABLE, App
+
+HERE = Path(__file__).parent
+LIMIT_S = 180  # of a test here, where it names none: it may wait several times
+
+
+def pytest_collection_modifyitems(items):
+    """Give the tests of this folder the time that its patience adds up to."""
+    for item in items:
+        if HERE in item.path.parents and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(LIMIT_S))
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from congress_dse.manager.control import ask
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
+PATIENCE_S = 45.0  # of what takes a second or two: the machine may be busy with other things
 FULL = bool(os.environ.get("CONGRESS_DSE_FULL"))  # the full counts of the acceptance scenarios
 
 
@@ -43,15 +44,19 @@ both_doors = pytest.mark.parametrize(
 """A central scenario, also in the gate once with the POSIX door open and once with it shut."""
 
 
-def wait_for(condition, timeout_s=15.0, what=""):
-    """Wait until `condition()` is true, and answer it; fail by name otherwise."""
+def wait_for(condition, timeout_s=PATIENCE_S, what=""):
+    """Wait until `condition()` is true, and answer it; fail by name otherwise.
+
+    `what` is a text, or a call that says how things stand when the time is over.
+    """
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:
         found = condition()
         if found:
             return found
         threading.Event().wait(0.005)
-    raise AssertionError(f"not in {timeout_s} s: {what or condition}")
+    text = what() if callable(what) else what or condition
+    raise AssertionError(f"not in {timeout_s} s: {text}")
 
 
 class App:
@@ -85,13 +90,16 @@ class App:
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 
+    def _last(self):
+        return "\n".join(self.lines[-40:])
+
     def _read(self):
         for line in self.process.stdout:
             with self.came:
                 self.lines.append(line.rstrip("\n"))
                 self.came.notify_all()
 
-    def line(self, pattern, timeout_s=15.0, after=0, count=1):
+    def line(self, pattern, timeout_s=PATIENCE_S, after=0, count=1):
         """Wait for the `count`th line that matches; answer its match."""
         regex = re.compile(pattern)
         end = time.monotonic() + timeout_s
@@ -102,8 +110,9 @@ class App:
                     return found[count - 1]
                 left = end - time.monotonic()
                 if left <= 0 or not self.came.wait(left):
-                    text = "\n".join(self.lines[-40:])
-                    raise AssertionError(f"no {pattern!r} (x{count}) in {timeout_s} s:\n{text}")
+                    raise AssertionError(
+                        f"no {pattern!r} (x{count}) in {timeout_s} s:\n{self._last()}"
+                    )
 
     def send(self, number):
         """Send a signal, or what stands for it."""
@@ -114,7 +123,9 @@ class App:
             self.ask(WORDS[signal.Signals(number)])
 
     def ask(self, command, **request):
-        return ask(self.control, {"command": command, **request}, request.get("timeout_s", 15.0))
+        return ask(
+            self.control, {"command": command, **request}, request.get("timeout_s", PATIENCE_S)
+        )
 
     def workers(self, service=None, state="ready"):
         """The workers in `state`, as the control socket has them; none while it is shut."""
@@ -125,16 +136,16 @@ class App:
         self.seen.update(w["pid"] for w in found if w["pid"])
         return [w for w in found if w["state"] == state and service in {None, w["service"]}]
 
-    def ready(self, count, service=None, timeout_s=20.0):
+    def ready(self, count, service=None, timeout_s=PATIENCE_S):
         """Wait until exactly `count` workers are ready; answer them."""
 
         def enough():
             found = self.workers(service)
             return found if len(found) == count else None
 
-        return wait_for(enough, timeout_s, f"{count} ready of {service}: {self.lines[-30:]}")
+        return wait_for(enough, timeout_s, lambda: f"{count} ready of {service}: {self._last()}")
 
-    def replaced(self, pid, service=None, timeout_s=10.0, count=None):
+    def replaced(self, pid, service=None, timeout_s=PATIENCE_S, count=None):
         """Wait until the worker `pid` has gone and its service is whole again; the seconds."""
         begin = time.monotonic()
 
@@ -142,7 +153,7 @@ class App:
             pids = [w["pid"] for w in self.workers(service)]
             return pid not in pids and len(pids) == count
 
-        wait_for(whole, timeout_s, f"{pid} replaced: {self.lines[-30:]}")
+        wait_for(whole, timeout_s, lambda: f"{pid} replaced: {self._last()}")
         return time.monotonic() - begin
 
     def children(self):
@@ -154,13 +165,13 @@ class App:
         self.seen.update(found)
         return found
 
-    def wait(self, timeout_s=15.0):
+    def wait(self, timeout_s=PATIENCE_S):
         """Wait for the end; the exit code. All output has been read afterwards."""
         code = self.process.wait(timeout_s)
         self.reader.join(timeout_s)
         return code
 
-    def stop(self, number=signal.SIGTERM, timeout_s=15.0):
+    def stop(self, number=signal.SIGTERM, timeout_s=PATIENCE_S):
         self.children()
         begin = time.monotonic()
         self.send(number)
@@ -170,7 +181,7 @@ class App:
     def gone(self, timeout_s=2.0):
         """Wait until nothing of it is left; the seconds."""
         begin = time.monotonic()
-        wait_for(lambda: not any(map(alive, self.seen)), timeout_s, f"gone: {self.seen}")
+        wait_for(lambda: not any(map(alive, self.seen)), timeout_s, lambda: f"gone: {self.seen}")
         return time.monotonic() - begin
 
     def close(self):

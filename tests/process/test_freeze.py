@@ -46,6 +46,6 @@ def test_a_worker_whose_import_burns_the_processor_is_not_killed(start, tmp_path
     liveness_s = 5.0 if FULL else 1.0
     args = ("runtime", "plain", "liveness", liveness_s, "trigger", tmp_path / "never")
     app = start("lump.py", *args, "import", burn_s)
-    app.ready(1, timeout_s=55)
+    app.ready(1, timeout_s=90)
     assert not any("killed" in line for line in app.lines)
     assert sum("ready after" in line for line in app.lines) == 1

@@ -13,7 +13,7 @@ import pytest
 from congress_dse.exceptions import ConfigError, ControlError
 from congress_dse.manager import commands, listeners
 
-from .harness import ROOT, both_doors, posix_only, wait_for
+from .harness import PATIENCE_S, ROOT, both_doors, posix_only, wait_for
 
 
 @both_doors
@@ -77,7 +77,7 @@ def test_status_is_answered_while_the_master_is_busy_with_a_hook(start, tmp_path
     app.send(1)
     app.line("hook begins")
     assert app.ask("status", timeout_s=2)["state"] == "running"
-    app.line("hook ends", 10)
+    app.line("hook ends")
 
 
 def test_titles_say_what_each_process_is(start):
@@ -93,7 +93,7 @@ def test_systemd_is_told_of_every_state(start, tmp_path):
     path = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(path)
-        systemd.settimeout(15)
+        systemd.settimeout(PATIENCE_S)
         app = start("shop.py", env={"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "400000"})
 
         def told(word):
@@ -160,7 +160,7 @@ def test_workers_serve_on_the_sockets_that_the_master_bound(start, tmp_path, add
             answers.add(client.recv(100))
         return len(answers) == 2
 
-    wait_for(both_answered, 20)
+    wait_for(both_answered)
     # Each worker has the listed sockets and nothing else of its master's.
     for worker in app.workers():
         listening = [
