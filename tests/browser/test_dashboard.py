@@ -8,9 +8,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.process.harness import wait_for
+from tests.process.harness import FULL, wait_for
 
-from .conftest import SERVICES, Served
+from .conftest import SERVICES, START_S, Served
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -31,16 +31,26 @@ SECTIONS = {
     "waits/slow": "pre:not([hidden])",
     "timeline": ".timeline time",
 }
+COLOURFUL = ["overview", "services", "tables/files/hosts", "workers", "waits/slow", "timeline"]
+TWINS = {"services/slow", "sources", "tables", "links", "waits"}  # of others, in what they are made of
+CHECKED = [where for where in SECTIONS if FULL or where not in TWINS]
 NODES_MAX = 3000  # of the document, whatever the engine has
 SERIOUS = ("critical", "serious", "moderate")
+# Notes what was marked as having just changed: the mark itself lasts for a moment only.
+NOTE_MARKS = """() => {
+    window.marks = [];
+    new MutationObserver((changes) => {
+        for (const row of changes.flatMap(({ target, addedNodes }) => [target, ...addedNodes])) {
+            if (row.className) window.marks.push(row.className + " " + row.textContent);
+        }
+    }).observe(document.querySelector(".data-grid tbody"), {
+        subtree: true, childList: true, attributes: true, attributeFilter: ["class"],
+    });
+}"""
 
 
 def nodes(page):
     return page.evaluate("document.querySelectorAll('*').length")
-
-
-def names(page):
-    return page.locator("tbody th").all_inner_texts()
 
 
 def test_every_section_loads_from_the_server_alone_and_without_an_error(visit):
@@ -65,17 +75,20 @@ def test_the_overview_says_what_is_broken_and_leads_there(visit):
 
 
 def test_a_row_appears_changes_and_goes_as_its_table_does(visit, engine):
-    page = visit().show("tables/files/hosts", "tbody th")
+    page = visit().show("tables/files/hosts", ".data-grid tbody th")
+    page.evaluate(NOTE_MARKS)
     engine.write("hosts", "name,cpus\nhv1,64\nhv2,32\nhv3,128\n")
     row = page.locator("tbody tr", has_text="hv3")
-    expect(row).to_have_class(re.compile("added"))
+    expect(row).to_contain_text("128")
+    wait_for(lambda: "added hv3128" in page.evaluate("marks"))
     engine.write("hosts", "name,cpus\nhv1,64\nhv2,32\nhv3,256\n")
     expect(row).to_contain_text("256")
-    expect(row).to_have_class(re.compile("changed"))
+    wait_for(lambda: "changed hv3256" in page.evaluate("marks"))
+    assert not any("hv1" in mark for mark in page.evaluate("marks"))
     expect(page.locator("main")).to_contain_text("1 changed")
     engine.write("hosts", "name,cpus\nhv1,64\nhv2,32\n")
     expect(row).to_have_count(0)
-    expect(page.locator("tbody th")).to_have_text(["hv1", "hv2"])
+    expect(page.locator(".data-grid tbody th")).to_have_text(["hv1", "hv2"])
 
 
 def test_a_thousand_services_are_shown_by_few_elements_deepest_first(visit):
@@ -122,7 +135,6 @@ def test_a_hundred_thousand_rows_scroll_sort_and_filter_by_few_elements(visit):
     expect(page.locator("th", has_text="load")).to_have_attribute("aria-sort", "ascending")
     page.get_by_role("searchbox").fill("cairo 4242")
     expect(page.locator(".grid-count")).to_contain_text("of 100,000 rows")
-    assert all("4242" in name or True for name in names(page))
     expect(page.locator("tbody tr:not(.space)").first).to_contain_text("cairo")
 
 
@@ -200,20 +212,24 @@ def test_the_keyboard_alone_leads_everywhere(visit):
     assert "BUTTON button" in reached
     page.locator(".scroller").focus()
     page.keyboard.press("End")
-    expect(page.locator("tbody tr").last).to_be_attached()
-    assert page.evaluate(f"{focused}.scrollTop") > 1000
+    wait_for(lambda: page.evaluate(f"{focused}.scrollTop") > 1000)
     page.get_by_role("button", name="Handled").focus()
     page.keyboard.press("Enter")
     expect(page.locator("th", has_text="Handled")).to_have_attribute("aria-sort", "descending")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_section_is_accessible(visit, scheme):
-    seen = visit(color_scheme=scheme, bypass_csp=True)  # the checker is put into the page
+@pytest.mark.parametrize(
+    ("scheme", "sections", "rules"),
+    [("light", CHECKED, None), ("dark", COLOURFUL, ["color-contrast"])],
+)
+def test_every_section_is_accessible(visit, scheme, sections, rules):
+    # The checker is put into the page; few rows in sight are enough for it.
+    seen = visit(color_scheme=scheme, bypass_csp=True, height=480)
+    options = {"runOnly": {"type": "rule", "values": rules}} if rules else None
     found = []
-    for where, ready in SECTIONS.items():
-        page = seen.show(where, ready)
-        for violation in Axe().run(page).response["violations"]:
+    for where in sections:
+        page = seen.show(where, SECTIONS[where])
+        for violation in Axe().run(page, options=options).response["violations"]:
             if violation["impact"] in SERIOUS:
                 places = [node["html"][:160] for node in violation["nodes"][:3]]
                 found.append((where, violation["id"], places))
@@ -224,8 +240,7 @@ def test_nothing_is_wider_than_a_screen_of_400_pixels(visit):
     seen = visit(width=400, height=800)
     for where, ready in SECTIONS.items():
         page = seen.show(where, ready)
-        width = page.evaluate("document.documentElement.scrollWidth")
-        assert width <= 400, where
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400, where
     menu = page.get_by_role("button", name="Menu")
     expect(page.get_by_role("navigation")).to_be_hidden()
     menu.click()
@@ -286,9 +301,6 @@ def test_why_a_worker_was_replaced_is_told(visit, engine):
     engine.app.replaced(worker["pid"], "engine", START_S, count=2)
     page = visit().show("timeline", ".timeline time")
     expect(page.locator(".timeline li", has_text="worker died").first).to_contain_text("engine.1")
-
-
-START_S = 90.0
 
 
 def test_an_api_that_asks_for_a_token_gets_it(visit, browser, tmp_path):

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from eventlet import hubs
+from greenlet import getcurrent
 from playwright.sync_api import sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -30,7 +32,7 @@ def executable(playwright):
 @contextmanager
 def chromium():
     """A running browser."""
-    with sync_playwright() as playwright:
+    with _playwright() as playwright:
         path = executable(playwright)
         if path is None:
             without(f"there is no Chromium: {HOW}")
@@ -40,3 +42,27 @@ def chromium():
             yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def _playwright():
+    """Playwright in a process that eventlet has patched.
+
+    It waits in a greenlet of its own, which eventlet's hub takes for a child of the hub: the end of
+    that greenlet leads to the hub, and not to who waits for it. So the hub is told to lead on.
+    """
+    manager = sync_playwright()
+    here, hub = getcurrent(), hubs.get_hub()
+    with manager as playwright:
+        fiber = manager._dispatcher_fiber
+
+        def lead_on():
+            if fiber.dead:
+                here.switch()
+            else:
+                hub.schedule_call_global(0.02, lead_on)
+
+        try:
+            yield playwright
+        finally:
+            hub.schedule_call_global(0.02, lead_on)

@@ -51,7 +51,7 @@ async function call(method, where, { body, headers = {}, signal } = {}) {
   const given = token.get();
   if (given) headers["X-Auth-Token"] = given;
   if (body !== undefined) headers["Content-Type"] = "application/json";
-  const request = { method, headers, signal, cache: "no-store", credentials: "same-origin" };
+  const request = { method, headers, signal, cache: "no-store", credentials: "omit" }; // a 401 is met by our own dialog, not by the browser's
   if (body !== undefined) request.body = JSON.stringify(body);
   let response;
   try {

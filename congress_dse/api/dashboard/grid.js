@@ -1,9 +1,9 @@
 // A grid: a table of any length that has only the rows in sight in the document.
 //
 // All rows are of one height, so two rows of space stand for those that are not there. A column is
-// {id, title, about, value(row), show(row), number, width, wide, sort}: `value` is sorted by and
+// {id, title, about, value(row), show(row), number, width, slim, wide, sort}: `value` is sorted by and
 // filtered, `show` gives text or an element (the value as text without it), `width` is in characters,
-// a `wide` column is left out on a narrow screen, `sort: false` takes the button from its heading.
+// on a narrow screen `slim` is the width, and a `wide` column is left out, `sort: false` takes the button from its heading.
 
 import { h, id, put } from "./dom.js";
 import { cell, count, several } from "./format.js";
@@ -136,7 +136,7 @@ export class Grid {
     for (const column of this.columns) {
       const head = this._heads.get(column.id);
       const longest = column.width ? 0 : some.reduce((most, { row }) => Math.max(most, cell(column.value(row) ?? "").length), 0);
-      const width = column.width ?? Math.min(LONGEST, Math.max(longest, column.title.length + 2) + PADDING);
+      const width = (narrow.matches && column.slim) || column.width || Math.min(LONGEST, Math.max(longest, column.title.length + 2) + PADDING);
       head.style.width = column.grow ? "auto" : `${Math.round(width * CHARACTER_PX)}px`;
       if (!(narrow.matches && column.wide)) sum += width;
     }
@@ -185,7 +185,6 @@ export class Grid {
 
   _fill(row, record, n) {
     row.element.setAttribute("aria-rowindex", n + 2);
-    row.element.classList.toggle("odd", n % 2 === 1);
     if (row.record === record && !this.always) return;
     this.columns.forEach((column, at) => this._show(row.cells[at], column, record.row));
     row.record = record;

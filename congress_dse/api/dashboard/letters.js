@@ -23,10 +23,10 @@ function all(page) {
   const grid = new Grid({
     caption: "Dead letters", key: (letter) => letter.id, noun: "letter", sort: { column: "at", down: true },
     columns: [
-      { id: "number", title: "No.", width: 10, value: (letter) => Number(number(letter.id)), show: (letter) => to(number(letter.id), "letters", letter.id) },
-      { id: "at", title: "When", width: 21, number: true, value: at, show: (letter) => moment(at(letter)) },
-      { id: "reason", title: "Why", width: 22, grow: true, value: (letter) => letter.reason },
-      { id: "key", title: "For", width: 20, value: (letter) => letter.receiver || letter.key },
+      { id: "number", title: "No.", width: 10, slim: 6, value: (letter) => Number(number(letter.id)), show: (letter) => to(number(letter.id), "letters", letter.id) },
+      { id: "at", title: "When", width: 21, slim: 12, number: true, value: at, show: (letter) => moment(at(letter)) },
+      { id: "reason", title: "Why", width: 22, slim: 16, grow: true, value: (letter) => letter.reason },
+      { id: "key", title: "For", wide: true, width: 20, value: (letter) => letter.receiver || letter.key },
       { id: "sender", title: "From", wide: true, width: 18, value: (letter) => letter.sender },
       { id: "what", title: "What", wide: true, width: 18, value: (letter) => `${letter.type} ${letter.dataindex}` },
       { id: "attempts", title: "Lives cost", about: "Lives of its receiver that it cost", number: true, wide: true, width: 13, value: (letter) => letter.attempts },

@@ -90,7 +90,7 @@ const RANK = { bad: 0, warn: 1, idle: 2, good: 3 };
 function sourced(list) {
   if (!list.length) return empty("There is no source.", "Add a section [datasource:NAME] to the configuration, and reload.");
   const sorted = [...list].sort((a, b) => RANK[sourceState(a)[0]] - RANK[sourceState(b)[0]] || a.source.localeCompare(b.source)).slice(0, MOST);
-  return small("Sources", ["Source", "State", ["Last read"], ["Took"], ["Rows"]], sorted.map((one) => [to(one.source, "sources", one.source), mark(...sourceState(one)), [read(one)], [span(one.poll?.last_s)], [count(one.rows)]]));
+  return small("Sources", ["Source", "State", ["Last read"], ["Took", "wide"], ["Rows"]], sorted.map((one) => [to(one.source, "sources", one.source), mark(...sourceState(one)), [read(one)], [span(one.poll?.last_s), "wide"], [count(one.rows)]]));
 }
 
 function worked(list) {
@@ -98,9 +98,9 @@ function worked(list) {
   return small("Workers", ["Worker", "State", ["Up for"], ["Replaced"]], list.map((one) => [one.name, mark(one.state === "ready" ? "good" : "warn", one.state), [span(one.started_s_ago)], [count(one.ends?.length ?? 0)]]));
 }
 
-/** A table that is there whole; a heading or cell in brackets is a number's. */
+/** A table that is there whole; a heading or cell in brackets is a number's, with its further class. */
 function small(caption, heads, rows) {
-  const place = (tag, what, properties) => (Array.isArray(what) ? h(tag, { ...properties, class: "number" }, what[0]) : h(tag, properties, what));
+  const place = (tag, what, properties) => (Array.isArray(what) ? h(tag, { ...properties, class: `number ${what[1] ?? ""}` }, what[0]) : h(tag, properties, what));
   return h("table", { class: "list" }, h("caption", { class: "unseen" }, caption),
     h("thead", null, h("tr", null, heads.map((head) => place("th", head, { scope: "col" })))),
     h("tbody", null, rows.map((row) => h("tr", null, row.map((each, n) => place(n ? "td" : "th", each, n ? null : { scope: "row" }))))));

@@ -67,7 +67,7 @@ export function tree(page) {
   const grid = new Grid({
     caption: "Supervision tree", key: (row) => row.key, noun: "entry", nouns: "entries",
     columns: [
-      { id: "name", title: "Name", sort: false, width: 40, grow: true, value: (row) => row.name, show: twig },
+      { id: "name", title: "Name", sort: false, width: 40, slim: 30, grow: true, value: (row) => row.name, show: twig },
       { id: "state", title: "State", sort: false, width: 14, value: (row) => row.state, show: (row) => stateMark(row.state) },
       { id: "restarts", title: "Restarts", sort: false, number: true, width: 12, value: (row) => row.restarts, show: (row) => (row.restarts === undefined ? NONE : count(row.restarts)) },
       { id: "up", title: "Up for", sort: false, number: true, wide: true, width: 15, value: (row) => row.up_s, show: (row) => span(row.up_s) },
@@ -157,7 +157,7 @@ function ended(list) {
     h("td", { class: "number" }, ago(end.ended_s_ago)), h("th", { scope: "row" }, end.name), h("td", { class: "number" }, String(end.pid)),
     h("td", { class: "number" }, span(end.lived_s)), h("td", null, end.asked ? mark("idle", "asked to") : mark("bad", "died")), h("td", null, reason(end))));
   const heads = [["When", 1], ["Worker"], ["PID", 1], ["Lived", 1], ["How"], ["Why"]].map(([title, right]) => h("th", { scope: "col", class: right ? "number" : null }, title));
-  return h("div", { class: "scroller", tabindex: 0, role: "region", "aria-label": "Why workers ended" }, h("table", { class: "list" }, h("caption", { class: "unseen" }, "Why workers ended"), h("thead", null, h("tr", null, heads)), h("tbody", null, rows)));
+  return h("div", { class: "scroller", tabindex: 0, role: "region", "aria-label": "Workers that ended" }, h("table", { class: "list" }, h("caption", { class: "unseen" }, "Why workers ended"), h("thead", null, h("tr", null, heads)), h("tbody", null, rows)));
 }
 
 function reason(end) {

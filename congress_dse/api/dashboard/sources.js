@@ -22,10 +22,10 @@ const number = (id, title, about, value, show = (x) => count(x), more = {}) => (
 });
 
 const COLUMNS = [
-  { id: "source", title: "Source", width: 20, value: (one) => one.source, show: (one) => to(one.source, "sources", one.source) },
-  { id: "state", title: "State", width: 14, value: (one) => sourceState(one)[1], show: (one) => mark(...sourceState(one)) },
-  { id: "read", title: "Last read", about: "Since it brought rows last", number: true, width: 15, value: readAgo, show: read },
-  number("took", "Took", "The last read, from its start to its end", (one) => one.poll?.last_s, span, { width: 11 }),
+  { id: "source", title: "Source", width: 20, slim: 14, value: (one) => one.source, show: (one) => to(one.source, "sources", one.source) },
+  { id: "state", title: "State", width: 14, slim: 12, value: (one) => sourceState(one)[1], show: (one) => mark(...sourceState(one)) },
+  { id: "read", title: "Last read", about: "Since it brought rows last", number: true, width: 15, slim: 14, value: readAgo, show: read },
+  number("took", "Took", "The last read, from its start to its end", (one) => one.poll?.last_s, span, { wide: true, width: 11 }),
   number("every", "Every", "The time between two reads", (one) => one.poll?.every_s, (s) => (s ? span(s) : "on refresh"), { wide: true, width: 11 }),
   number("rows", "Rows", "In all its tables", (one) => one.rows, count, { width: 10 }),
   number("failures", "Failures", "Reads that failed, of all", (one) => one.poll?.failures, count, { wide: true, width: 13 }),

@@ -11,11 +11,11 @@ const state = (one) => (one.stale ? ["warn", "stale", one.stale.cause] : ["good"
 const lag = (one) => (one.lag ? several(one.lag, "version") : NONE);
 
 const COLUMNS = [
-  { id: "service", title: "Source", width: 20, value: (one) => one.service, show: (one) => to(one.service, "sources", one.service) },
-  { id: "table", title: "Table", width: 24, grow: true, value: (one) => one.table, show: (one) => to(one.table, "tables", one.service, one.table) },
-  { id: "rows", title: "Rows", number: true, width: 12, value: (one) => one.rows, show: (one) => count(one.rows) },
-  { id: "version", title: "Version", about: "Changes since its publisher began", number: true, width: 12, value: (one) => one.version, show: (one) => count(one.version) },
-  { id: "age", title: "Changed", about: "Since its last change", number: true, width: 16, value: (one) => one.age_s, show: (one) => ago(one.age_s) },
+  { id: "service", title: "Source", width: 20, slim: 12, value: (one) => one.service, show: (one) => to(one.service, "sources", one.service) },
+  { id: "table", title: "Table", width: 24, slim: 14, grow: true, value: (one) => one.table, show: (one) => to(one.table, "tables", one.service, one.table) },
+  { id: "rows", title: "Rows", number: true, width: 12, slim: 9, value: (one) => one.rows, show: (one) => count(one.rows) },
+  { id: "version", title: "Version", about: "Changes since its publisher began", number: true, wide: true, width: 12, value: (one) => one.version, show: (one) => count(one.version) },
+  { id: "age", title: "Changed", about: "Since its last change", number: true, width: 16, slim: 14, value: (one) => one.age_s, show: (one) => ago(one.age_s) },
   { id: "state", title: "State", width: 12, value: (one) => state(one)[1], show: (one) => mark(...state(one)) },
   { id: "followers", title: "Followers", number: true, wide: true, width: 13, value: (one) => one.subscribers.length, show: (one) => count(one.subscribers.length) },
   { id: "lag", title: "Lag", about: "The versions that the slowest follower has yet to see", number: true, wide: true, width: 13, value: (one) => one.lag, show: lag },
@@ -213,5 +213,5 @@ function followers(one) {
     h("td", { class: "number" }, each.lag ? span(each.lag_s) : NONE),
     h("td", { class: "number" }, count(each.depth)),
     h("td", null, each.worker || each.node)));
-  return h("div", { class: "scroller", tabindex: 0, role: "region", "aria-label": "Followers" }, h("table", { class: "list" }, h("caption", { class: "unseen" }, "Followers of this table"), h("thead", null, h("tr", null, heads)), h("tbody", null, rows)));
+  return h("div", { class: "scroller", tabindex: 0, role: "region", "aria-label": "Who follows this table" }, h("table", { class: "list" }, h("caption", { class: "unseen" }, "Followers of this table"), h("thead", null, h("tr", null, heads)), h("tbody", null, rows)));
 }

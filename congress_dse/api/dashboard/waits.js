@@ -16,7 +16,7 @@ export function waits(page, name = "") {
       { id: "who", title: "Service", width: 20, value: (one) => one.who, show: (one) => to(one.who, "waits", one.who) },
       { id: "whom", title: "Waits for", width: 20, value: (one) => one.whom, show: (one) => to(one.whom, "waits", one.whom) },
       { id: "what", title: "What it asked", width: 18, value: (one) => one.what },
-      { id: "for", title: "For", number: true, width: 12, value: (one) => one.for_s, show: (one) => (one.for_s > 5 ? mark("warn", span(one.for_s)) : span(one.for_s)) },
+      { id: "for", title: "For", number: true, width: 15, value: (one) => one.for_s, show: (one) => (one.for_s > 5 ? mark("warn", span(one.for_s)) : span(one.for_s)) },
       { id: "circle", title: "Circle", width: 12, value: (one) => (one.circle ? "yes" : ""), show: (one) => (one.circle ? mark("bad", "circle") : NONE) },
       { id: "at", title: "Where it is", wide: true, grow: true, width: 36, value: (one) => one.at },
       { id: "worker", title: "Worker", wide: true, width: 13, value: (one) => one.worker || one.node },
