@@ -28,7 +28,12 @@ def test_who_wants_html_says_so(accept, html):
 
 
 def test_every_file_has_its_type_and_loads_nothing_from_elsewhere(api):
-    kinds = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml", "html": "text/html"}
+    kinds = {
+        "js": "text/javascript",
+        "css": "text/css",
+        "svg": "image/svg+xml",
+        "html": "text/html",
+    }
     assert {"index.html", "app.js", "style.css", "icon.svg"} <= set(files())
     for name in files():
         answer = api.get(f"/dashboard/{name}")
@@ -45,7 +50,7 @@ def test_every_file_has_its_type_and_loads_nothing_from_elsewhere(api):
 def test_the_page_has_no_script_and_no_style_inside():
     html = files()["index.html"].plain.decode()
     assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:", html)
-    assert all(not inside for inside in re.findall(r"<script[^>]*>(.*?)</script>", html, re.S))
+    assert all(not inside for inside in re.findall(r"<script[^>]*>(.*?)</script>", html, re.DOTALL))
 
 
 def test_every_file_that_is_named_is_there():

@@ -66,9 +66,11 @@ class CrowdDriver(PollingDataSourceDriver):
         self.after(0.5, self.talk)
 
     def update_from_datasource(self):
-        self.state["many"] = {
-            (n, PLACES[n % len(PLACES)], n * 7919 % 1000) for n in range(ROWS)
-        } if "many" not in self.state else self.state["many"]
+        self.state["many"] = (
+            {(n, PLACES[n % len(PLACES)], n * 7919 % 1000) for n in range(ROWS)}
+            if "many" not in self.state
+            else self.state["many"]
+        )
         self.state["ticks"] = {
             (place, self.count + n, "even" if (self.count + n) % 2 == 0 else "odd")
             for n, place in enumerate(PLACES)

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -32,10 +33,17 @@ SECTIONS = {
     "timeline": ".timeline time",
 }
 COLOURFUL = ["overview", "services", "tables/files/hosts", "workers", "waits/slow", "timeline"]
-TWINS = {"services/slow", "sources", "tables", "links", "waits"}  # of others, in what they are made of
+TWINS = {
+    "services/slow",
+    "sources",
+    "tables",
+    "links",
+    "waits",
+}  # of others, in what they are made of
 CHECKED = [where for where in SECTIONS if FULL or where not in TWINS]
 NODES_MAX = 3000  # of the document, whatever the engine has
 SERIOUS = ("critical", "serious", "moderate")
+ROWS_CHECK = Path(__file__).with_name("rows_check.js").read_text(encoding="utf-8")
 # Notes what was marked as having just changed: the mark itself lasts for a moment only.
 NOTE_MARKS = """() => {
     window.marks = [];
@@ -140,33 +148,7 @@ def test_a_hundred_thousand_rows_scroll_sort_and_filter_by_few_elements(visit):
 
 def test_rows_in_an_order_under_a_filter_are_the_same_as_done_anew(visit):
     page = visit().show("overview", ".verdict")
-    wrong = page.evaluate(
-        """async () => {
-            const { Rows } = await import(new URL("dashboard/rows.js", document.baseURI));
-            const wrong = [];
-            let seed = 7;
-            const random = (most) => (seed = (seed * 48271) % 2147483647) % most;
-            const rows = new Rows();
-            const pair = (row) => [JSON.stringify(row), row];
-            const truth = new Map();
-            rows.sort(1, true);
-            rows.filter("1");
-            for (let turn = 0; turn < 300; turn += 1) {
-                const removed = [...truth.keys()].filter(() => random(10) === 0);
-                const added = Array.from({ length: random(8) }, () => pair([`n${random(90)}`, random(50), null]))
-                    .filter(([key], n, all) => !truth.has(key) && all.findIndex((one) => one[0] === key) === n);
-                rows.apply(removed, added, turn);
-                for (const key of removed) truth.delete(key);
-                for (const [key, row] of added) truth.set(key, row);
-                const shown = rows.view.map((one) => one.row);
-                const wanted = [...truth.values()].filter((row) => row.join(" ").includes("1")).sort((a, b) => b[1] - a[1]);
-                const same = (list) => JSON.stringify(list.map((row) => JSON.stringify(row)).sort());
-                if (same(shown) !== same(wanted)) wrong.push([turn, "rows"]);
-                if (shown.some((row, n) => n && shown[n - 1][1] < row[1])) wrong.push([turn, "order"]);
-            }
-            return wrong;
-        }"""
-    )
+    wrong = page.evaluate(ROWS_CHECK)
     assert wrong == []
 
 
