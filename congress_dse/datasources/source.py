@@ -126,6 +126,9 @@ class DataSourceDriver(deepsix.deepSix):
         since = stale.since.isoformat("T", "seconds")
         return {"cause": stale.cause, "since": since, "age_s": age_s, "retry_s": self.retry_s()}
 
+    def counters(self) -> dict[str, float]:
+        return {**super().counters(), "source_updates": self.number_of_updates}
+
     def retry_s(self) -> float:
         """In how many seconds the source may be up to date again."""
         return RETRY_S
@@ -203,8 +206,12 @@ class DataSourceDriver(deepsix.deepSix):
     def blocking(self, call: Any, *args: Any) -> Any:
         """Call `call(*args)` in a native thread; raises SourceError while an earlier one runs.
 
+        In a coroutine, ``await self.waiting(self.blocking, call)``; in such a thread it is made
+        there. So one source has one blocking call at a time.
         A thread cannot be ended: a call that hangs costs this source one thread, and never two.
         """
+        if runtime.foreign():
+            return call(*args)
         since = self._in_thread_since
         if since is not None:
             age_s = runtime.now() - since

@@ -301,6 +301,16 @@ class Bridge(deepSix):
             "dropped_updates": self.outlets.dropped,
         }
 
+    def counters(self) -> dict[str, float]:
+        known = self.transport.statistics()
+        return {
+            **super().counters(),
+            "link_sent_b": known.get("sent_b", 0),
+            "link_received_b": known.get("received_b", 0),
+            "link_late_answers": self.errands.late,
+            "link_dropped_updates": self.outlets.dropped,
+        }
+
     def _nodes(self) -> list[Node]:
         return [n for n in list(self.directory.nodes.values()) if n.link == self.name]
 
