@@ -1,4 +1,4 @@
-"""An engine under load to look at: many services, a large table, and one of each kind of trouble."""
+"""An engine under load: many services, a large table, and one of each kind of trouble."""
 
 from congress_dse import deepsix
 from congress_dse.datasources.datasource_driver import PollingDataSourceDriver
