@@ -7,8 +7,10 @@ from dataclasses import dataclass
 class Way:
     """Plain values, for they cross to a spawned process.
 
-    `home` is the directory of the engine's local links, `host` what its nodes are called after.
+    `home` is the directory of the engine's local links, `host` what its nodes are called after,
+    `leases` where its lease worker is found, if it has one.
     """
 
     home: str
     host: str
+    leases: str = ""
