@@ -223,8 +223,10 @@ def coordinator(url: str, leases: Leases) -> Any:
     limits["socket_timeout"] = limits["socket_connect_timeout"] = str(leases.times.beat_s)
     try:
         return coordination.get_coordinator(url, member, **limits)
-    except (tooz.ToozError, ImportError, ValueError, TypeError) as error:
-        raise ConfigError(f"[links] coordination: {error}") from error
+    except (tooz.ToozError, RuntimeError, ImportError, ValueError, TypeError) as error:
+        scheme = urlsplit(url).scheme
+        hint = f"is there such a one, and what it needs: pip install 'tooz[{scheme}]'?"
+        raise ConfigError(f"[links] coordination: no service {scheme!r}; {hint}") from error
 
 
 def proof(lock: Any) -> bool:
