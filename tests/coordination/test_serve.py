@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -113,7 +114,7 @@ class Engines:
         return [
             (name, one, next_)
             for name, spans in self.lives().items()
-            for one, next_ in zip(spans, spans[1:], strict=False)
+            for one, next_ in pairwise(spans)
             if next_[0] <= one[1]
         ]
 
@@ -208,9 +209,7 @@ def test_a_frozen_engine_and_a_frozen_service_never_make_two_owners(engines, red
 
 @pytest.mark.skipif(not FULL, reason="long: CONGRESS_DSE_FULL=1")
 @pytest.mark.timeout(600)
-def test_a_source_goes_to_the_node_it_names_and_a_killed_worker_s_come_back_at_once(
-    engines, redis
-):
+def test_a_source_goes_to_the_node_it_names_and_a_killed_worker_s_come_back_at_once(engines, redis):
     both = engines(redis.url, NAMES, workers=2)
     pins = "".join(f"[datasource:{name}]\nnode = b\n" for name in NAMES)
     both.start("a", more=pins)
