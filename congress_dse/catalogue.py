@@ -17,7 +17,9 @@ GIVEN = uuid.UUID("b0d7b3a1-5a52-4c1e-9a3e-5f0a3c1d7a10")  # makes the ids of co
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.:]*")
 NAME_MAX = 200  # characters; a key of the bus has at most 255 bytes
 # The bus has these keys already, or makes them of a service's name.
-TAKEN = re.compile(r"(d6cage|router|watch|engines|allservices|api)([.].*)?|(local|engine)[.].*")
+TAKEN = re.compile(
+    r"(d6cage|router|watch|engines|allservices|api|facts)([.].*)?|(local|engine)[.].*"
+)
 
 
 class Catalogue:
@@ -73,6 +75,10 @@ class Catalogue:
         """The sources of the configuration files alone."""
         return [source for _, source in self._given]
 
+    def events(self, limit: int, before: int = 0, kind: str = "") -> list[dict[str, Any]]:
+        """What happened to the engine, newest first; raises StoreError."""
+        return self._stored().events(limit, before, kind)
+
     def add(self, entry: Entry) -> int:
         """Keep a new source; the revision. Raises NameTaken, StoreError, ConfigError."""
         store = self._stored()
@@ -98,7 +104,7 @@ class Catalogue:
 
 def store(conf: Any) -> Store:
     """The database that `conf` names; raises ConfigError for none that there can be."""
-    return Store(conf.database.connection or f"sqlite:///{config.state_path('sources.sqlite')}")
+    return Store(config.database(conf))
 
 
 def made(entry: Entry) -> Source:

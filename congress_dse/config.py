@@ -222,6 +222,11 @@ def control_path(conf: cfg.ConfigOpts) -> str:
     return str(Path(home) / f"congress-dse-{owner}.control")
 
 
+def database(conf: cfg.ConfigOpts) -> str:
+    """The SQLAlchemy URL of the engine's database."""
+    return conf.database.connection or f"sqlite:///{state_path('sources.sqlite')}"
+
+
 def state_path(name: str) -> str:
     """Where the engine keeps `name` over a restart, if nothing else is configured."""
     home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"

@@ -79,6 +79,7 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
         self.bus = Neighbours(self)
         self.asks = Asks(self.bus.probe_wait)
         self.stopped = self.stopping = False
+        self.notice: Callable[[str, str, str, str], object] = _nobody
         self._unheard = WaitingRoom()
         inbox = self._mailbox(name)
         super().__init__(name, ["python.d6cage"], inbox, self)
@@ -450,6 +451,10 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
             call(*args, **kwargs)
         except DataServiceError:
             LOG.exception("%s: %s of the new configuration is left out", self.name, name)
+
+
+def _nobody(_kind: str, _subject: str, _text: str, _level: str) -> None:
+    """Whom a cage tells what happened, where nobody keeps a timeline."""
 
 
 def _error_reply(msg: d6msg, text: str, kind: type[Exception] = exceptions.RequestFailed) -> d6msg:

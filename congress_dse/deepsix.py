@@ -66,6 +66,7 @@ class deepSix(publishing, subscribing, metaclass=Born):
 
     mailbox_capacity = CAPACITY
     mailbox_policy: Policy = "reject"
+    last_failure = ""  # what the last message that failed raised
     announced = True  # whether other nodes are told of it; what each node has of its own is not
 
     def __init__(
@@ -123,6 +124,7 @@ class deepSix(publishing, subscribing, metaclass=Born):
     def failed(self, msg: d6msg, error: BaseException) -> bool:
         """Log, and let supervision decide whether the service goes on."""
         LOG.error("%s: %r failed", self.name, msg, exc_info=error)
+        self.last_failure = f"{type(error).__name__}: {error}"
         self._refuse(msg, error)
         return self.on_failure(self, msg, error)
 

@@ -9,15 +9,17 @@ import contextlib
 import logging
 import sys
 import threading
+from _thread import get_ident
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from congress_dse import config, exceptions
+from congress_dse import config, exceptions, factsdesk
 from congress_dse.catalogue import Catalogue, store
 from congress_dse.d6cage import d6Cage
 from congress_dse.enginedesk import KEY, EngineDesk
 from congress_dse.exceptions import DataServiceError
 from congress_dse.grants import Grants
+from congress_dse.inquest import Inquest
 from congress_dse.leases import bid, times
 from congress_dse.links.joining import join
 from congress_dse.links.way import Way
@@ -51,6 +53,8 @@ class Engine:
         self.conf = config.read(files)
         self.catalogue = Catalogue(files, store(self.conf))
         self.cage = d6Cage()
+        self.inquest = Inquest(self.cage, hub=get_ident())
+        self.control = ""
         self.cage.bus.watchers.append(self._try_again)
 
     def join(self, way: Way, worker: str) -> None:
@@ -58,6 +62,8 @@ class Engine:
         self._links = join(self.cage, way, worker)
         if way.leases:
             self._grants = Grants(way.leases, self._give_up, self._apply)
+        self.inquest.worker = worker
+        self.control = way.control
         self._telemetry = Telemetry(self.conf, self.cage.bus.node)
 
     def share(self, slot: int, slots: Sequence[int]) -> None:
@@ -67,6 +73,7 @@ class Engine:
         name = f"engine.{self.cage.bus.node}"
         if self.cage.service_object(name) is None:
             self.cage.createservice(name, [name, KEY], factory=EngineDesk).engine = self
+        factsdesk.serve(self.cage, self.inquest)
         # On a bus one worker shows the tables of all.
         shows = slot == min(slots, default=slot) or not self._links
         if self._watch["tables"] and shows and self.cage.service_object("watch") is None:
@@ -95,13 +102,13 @@ class Engine:
         """End the cage and everything in it."""
         timeout_s = self.conf[processes.GROUP].graceful_shutdown_timeout
         # A little less than the master waits before it kills; 0 means as long as it takes.
-        if self._grants is not None:
-            self._grants.close()
         for link in self._links:
             link.close()
         killed = self.cage.d6stop(0.9 * timeout_s or float("inf"))
         if killed:
             LOG.warning("killed, being late: %s", ", ".join(killed))
+        if self._grants is not None:
+            self._grants.close()
         if self._telemetry is not None:
             self._telemetry.end()
 

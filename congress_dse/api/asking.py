@@ -88,9 +88,11 @@ def _comes_back(context: Context, entry: Entry) -> bool:
     return False
 
 
-def write(context: Context, entry: Entry, table: str, rows: list[Any], id_: str) -> None:
-    """Replace a table, in as many messages as its size asks for."""
-    parts = parted(rows)
+def write(
+    context: Context, entry: Entry, table: str, rows: list[Any], id_: str, size_b: int
+) -> None:
+    """Replace a table, in as many messages as its size asks for; as JSON it has `size_b`."""
+    parts = [rows] if size_b <= PART_B else parted(rows)
     for number, part in enumerate(parts, 1):
         done = number == len(parts)
         many = {"id": id_, "done": done} if len(parts) > 1 else {}

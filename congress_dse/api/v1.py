@@ -301,6 +301,7 @@ SOURCES, SOURCE = "/v1/data-sources", "/v1/data-sources/{ds}"
 TABLE = SOURCE + "/tables/{table}"
 CREATED = answers(SOURCE_OUT, body=SOURCE_IN, status=201)
 EMPTY = {"type": ""}
+DONE = {"query": ACTION, "needs": ("action",), "body": OBJECT}
 READ = answers(ROWS_OUT, query=PAGE, further=SAME)
 ROUTES = [
     Route("GET", "/", versions, "The versions.", open=True, about=answers(OBJECT)),
@@ -312,7 +313,7 @@ ROUTES = [
     Route("POST", SOURCES, create, "Create a source.", about=CREATED),
     Route("GET", SOURCE, source, "One source.", about=answers(SOURCE_OUT)),
     Route("DELETE", SOURCE, delete, "Delete a source.", about=answers({"type": "null"})),
-    Route("POST", SOURCE, act, "Refresh or execute.", about={"query": ACTION, "body": OBJECT}),
+    Route("POST", SOURCE, act, "Refresh or execute.", about=DONE),
     Route("GET", f"{SOURCE}/schema", schema, "Every table's columns.", about=answers(SCHEMA)),
     Route("GET", f"{SOURCE}/status", status, "How a source fares.", about=answers(OBJECT)),
     Route("GET", f"{SOURCE}/actions", actions, "What it can do.", about=answers(NAMED)),

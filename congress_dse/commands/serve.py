@@ -6,6 +6,7 @@ SIGTERM or Ctrl-C stops gracefully, a second one at once; SIGHUP reads the confi
 """
 
 import argparse
+import contextlib
 import errno
 import logging
 import os
@@ -13,11 +14,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
 from congress_dse import config, exceptions
 from congress_dse.apiworker import LISTENER, ApiWorker
+from congress_dse.chronicle import Chronicle
 from congress_dse.commands import common
 from congress_dse.engineworker import EngineWorker
 from congress_dse.leaseworker import LeaseWorker
@@ -51,17 +54,20 @@ def run(args: argparse.Namespace) -> int:
     check(files, args.watch)
     _set_up_log(conf)
     own = conf[processes.GROUP]
+    home = _links_home()
+    control = _control(conf, own, home)
     manager = ServiceManager(
         graceful_shutdown_timeout=own.graceful_shutdown_timeout,
-        control=_control(conf, own),
+        control=control,
         title="congress-dse",
         graceful_interrupt=True,
         **_limits(own),
     )
     watch = {"tables": tables, "colour": _colour(args.colour, sys.stdout), "json": args.json}
     # One owner at a time: a replacement starts when the worker that had the sources is gone.
-    home = _links_home() if own.workers else ""
-    way = Way(home, conf[config.LINKS].node, _leases(manager, home, conf[config.LINKS]))
+    own_home = home if own.workers else ""
+    leases = _leases(manager, own_home, conf[config.LINKS])
+    way = Way(own_home, conf[config.LINKS].node, control, leases)
     listeners = _bound(manager, conf.api)
     apart = bool(listeners and own.workers and conf.api.api_workers)
     engine = manager.add(
@@ -78,13 +84,32 @@ def run(args: argparse.Namespace) -> int:
         )
         sizes[api] = conf.api.api_workers
     manager.register_hooks(on_reload=lambda: _reload(manager, files, sizes))
+    with _chronicle(manager, conf):
+        _run(manager, home)
+    return 0
+
+
+def _run(manager: ServiceManager, home: str) -> None:
     LOG.info("serving; pid %d", os.getpid())
     try:
         manager.run()
     finally:
-        shutil.rmtree(way.home, ignore_errors=True)
+        shutil.rmtree(home, ignore_errors=True)
     LOG.info("stopped")
-    return 0
+
+
+@contextlib.contextmanager
+def _chronicle(manager: ServiceManager, conf: Any) -> Iterator[None]:
+    """Have what happens kept in the engine's timeline."""
+    chronicle = Chronicle(config.database(conf), conf[config.LINKS].node)
+    manager.register_hooks(on_event=chronicle.note)
+    about = {"subject": "engine", "text": f"master pid {os.getpid()}"}
+    chronicle.note({"kind": "engine-started", **about})
+    try:
+        yield
+    finally:
+        chronicle.note({"kind": "engine-stopped", **about})
+        chronicle.close()
 
 
 def check(files: list[str], watch: list[str] = ()) -> None:  # type: ignore[assignment]
@@ -169,8 +194,8 @@ def _bound(manager: ServiceManager, api: Any) -> tuple[str, ...]:
     return (LISTENER,)
 
 
-def _control(conf: Any, own: Any) -> str:
-    """Where this engine takes orders; nowhere, where another has the place that none configured."""
+def _control(conf: Any, own: Any, home: str) -> str:
+    """Where this engine takes orders: in its own directory, where another has the usual place."""
     path = config.control_path(conf)
     try:
         ask(path, {"command": "workers"}, ANSWER_S)
@@ -178,8 +203,9 @@ def _control(conf: Any, own: Any) -> str:
         return path
     if own.control_socket:
         raise exceptions.ConfigError(f"[processes] control_socket: an engine listens at {path}")
-    LOG.warning("another engine listens at %s: this one takes orders by signals only", path)
-    return ""
+    mine = os.path.join(home, "control")
+    LOG.warning("another engine listens at %s: this one takes orders at %s", path, mine)
+    return mine
 
 
 def _limits(own: Any) -> dict[str, Any]:

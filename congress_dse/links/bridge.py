@@ -156,6 +156,7 @@ class Bridge(deepSix):
         services = [[s.name, list(s.keys), s.born] for s in self.cage.bus.announced.values()]
         self._say([node], "", ["routes", services])
         LOG.info("%s: node %s joined", self.name, node)
+        self.cage.notice("node-joined", node, f"over {self.name}", "info")
 
     def left(self, node: str, why: str) -> None:
         """A node is gone, with all that it had; what waits for it is answered."""
@@ -168,6 +169,7 @@ class Bridge(deepSix):
             self._local(msg)
         self.inlets.routed()
         LOG.warning("%s: node %s is gone: %s", self.name, node, why)
+        self.cage.notice("node-left", node, why, "warning")
         self.cage.bus.changed()
 
     def announce(self, service: Service) -> None:
