@@ -91,23 +91,15 @@ class Engines:
             span[1] = float(at)
         return {name: sorted(spans.values()) for name, spans in found.items()}
 
-    def owners(self, since):
-        """Who polled each source after this moment."""
-        return {
-            name: {who for _, end, who, _ in spans if end > since}
-            for name, spans in self.lives().items()
-        }
-
     def wait_served(self, *by):
-        """Wait until every source is polled, by these alone; the time from which this is so."""
+        """Wait until every source was polled after now, and last by one of these."""
         since = time.monotonic()
 
         def served():
-            owners = self.owners(since)
-            return all(owners.get(n) and owners[n] <= set(by) for n in self.names)
+            last = {n: max(spans, key=lambda s: s[1]) for n, spans in self.lives().items()}
+            return all(n in last and last[n][1] > since and last[n][2] in by for n in self.names)
 
         wait_for(served, within_s=WITHIN_S)
-        return since
 
     def overlaps(self):
         """Pairs of lives of one source at one time."""
