@@ -8,7 +8,6 @@ source may name its worker instead.
 import contextlib
 import logging
 import sys
-import threading
 from _thread import get_ident
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -49,7 +48,7 @@ class Engine:
         self._telemetry: Telemetry | None = None
         self._grants: Grants | None = None
         self._revision = -1
-        self._applying = threading.Lock()
+        self._applying = runtime.Lock()
         self.conf = config.read(files)
         self.catalogue = Catalogue(files, store(self.conf))
         self.cage = d6Cage()
