@@ -37,6 +37,7 @@ class Grants:
         self._wants: dict[str, str] = {}
         self._sock: socket.socket | None = None
         self._token = ""
+        self._unsent = b""
         self._number = -1
         self._alarm: Any = None
         self._closed = False
@@ -78,12 +79,21 @@ class Grants:
             about = json.loads(Path(self._path).read_text())
             self._sock = socket.create_connection((about["host"], about["port"]))
             self._token = about["token"]
+        self._sock.setblocking(False)
+        self._unsent = b""
         self._say({"wants": self._wants})
 
     def _read(self) -> None:
         lines = Lines()
-        assert self._sock is not None
-        while data := self._sock.recv(65536):
+        sock = self._sock
+        while sock is not None and not self._closed:
+            try:
+                data = sock.recv(65536)
+            except BlockingIOError:
+                runtime.wait_io(sock)
+                continue
+            if not data:
+                return
             messages = lines.feed(data)
             if messages:
                 self._take(messages[-1])  # each says all
@@ -96,9 +106,13 @@ class Grants:
             self._say({"seen": self._number})
 
     def _say(self, message: Message) -> None:
-        if self._sock is not None:
-            with contextlib.suppress(OSError):  # the reader sees it, too
-                self._sock.sendall(encode({**message, "token": self._token}))
+        self._unsent += encode({**message, "token": self._token})
+        with contextlib.suppress(OSError):  # the reader sees it, too
+            while self._unsent and self._sock is not None:
+                try:
+                    self._unsent = self._unsent[self._sock.send(self._unsent) :]
+                except BlockingIOError:
+                    runtime.wait_io(self._sock, write=True)
 
     def _review(self) -> None:
         """Have stopped what may run no more, and started what may now."""

@@ -103,7 +103,7 @@ def service(request, tmp_path):
 
 
 def database(scheme, where):
-    import sqlalchemy as sa  # noqa: PLC0415
+    import sqlalchemy as sa
 
     library = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}[scheme]
     name = f"dse_{uuid.uuid4().hex[:12]}"
