@@ -58,7 +58,7 @@ class Engine:
 
     def join(self, way: Way, worker: str) -> None:
         """Become a node of the bus, as the worker of this name."""
-        self._links = join(self.cage, way, worker)
+        self._links = join(self.cage, way, worker, self.conf[config.LINKS])
         if way.leases:
             self._grants = Grants(way.leases, self._give_up, self._apply)
         self.inquest.worker = worker
