@@ -206,7 +206,7 @@ def owner(options):
             side.runtime.sleep(0.001)
     spent_s = time.process_time() - begun_s
     print(json.dumps({"cpu_s": spent_s, "took_s": time.monotonic() - begun}), flush=True)
-    sys.stdin.readline()
+    side.runtime.in_thread(sys.stdin.readline)
     side.end()
 
 
@@ -230,7 +230,7 @@ def follower(options):
     print(json.dumps({"met_s": met - begun, "resync_s": time.monotonic() - met}), flush=True)
     side.wait(lambda: seen[-1] >= options.many + CHANGES)
     print(json.dumps({"equal_at": time.monotonic()}), flush=True)
-    sys.stdin.readline()
+    side.runtime.in_thread(sys.stdin.readline)
     side.end()
 
 

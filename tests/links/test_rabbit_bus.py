@@ -128,8 +128,10 @@ def followed(*urls, limits=QUICK):
         publisher.put({(0,)})
         wait_for(lambda: all(f.rows() == {(0,)} for f in followers))
         changes = Changes(publisher)
-        yield cages, changes
-        changes.stop()
+        try:
+            yield cages, changes
+        finally:
+            changes.stop()
         publisher.put({("the", "end")})
         wait_for(lambda: all(f.rows() == {("the", "end")} for f in followers), AGAIN_S)
         for one in followers:
