@@ -113,7 +113,8 @@ class LeaseWorker(Service):
                 self._send(worker)
 
     def _send(self, worker: Worker) -> None:
-        data = encode({"granted": self._granted, "number": self._number})
+        told = {"granted": self._granted, "number": self._number, "state": self._keeper.state}
+        data = encode(told)
         try:
             sent = worker.sock.send(data, getattr(socket, "MSG_DONTWAIT", 0))
         except OSError:

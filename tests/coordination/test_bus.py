@@ -1,17 +1,12 @@
 """A follower on a third host, and a source that goes from engine to engine: it ends equal."""
 
-import json
 import os
-import re
-import time
-import urllib.request
 import uuid
 
 import pytest
 
 from congress_dse.d6cage import d6Cage
 from congress_dse.links.rabbit import Rabbit
-from congress_dse.runtime import chosen as runtime
 from tests.coordination.test_serve import FULL, WITHIN_S, Engines
 from tests.support.engine import Follower, wait_for
 from tests.support.rabbit import local_url
@@ -27,12 +22,6 @@ BUS = """
 [links]
 transport_url = {url}
 exchange = {exchange}
-[api]
-enabled = true
-bind_port = 0
-drain_timeout = 1
-[database]
-connection = sqlite:///{folder}/{who}.db
 [datasource:files]
 driver = file
 path = {folder}/tables
@@ -64,28 +53,14 @@ class Hosts(Engines):
         part.write_text(f"what\n{text}\n")
         os.replace(part, self.folder / "tables" / "words.csv")
 
-    def call(self, who, method, path, body=None):
-        """Ask the API of an engine until it answers."""
-        port = wait_for(lambda: self._port(who), WITHIN_S)
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{port}/v1/data-sources/{path}", method=method
-        )
-        if body is not None:
-            request.data = json.dumps(body).encode()
-            request.add_header("content-type", "application/json")
-        end = time.monotonic() + WITHIN_S
-        while True:
-            try:
-                with urllib.request.urlopen(request, timeout=30) as answer:
-                    return json.loads(answer.read() or b"null")
-            except OSError:
-                assert time.monotonic() < end
-                runtime.sleep(0.2)
+    def asked(self, who, path, *more):
+        """What the API of an engine answers once it answers well."""
 
-    def _port(self, who):
-        log = (self.folder / f"{who}.log").read_text()
-        found = re.findall(r"API is at http://127\.0\.0\.1:(\d+)", log)
-        return found[-1] if found else None
+        def well():
+            answer = self.call(who, f"/v1/data-sources/{path}", *more)
+            return answer is not None and answer[0] == 200 and answer
+
+        return wait_for(well, WITHIN_S)[1]
 
 
 @pytest.fixture
@@ -118,12 +93,12 @@ def test_a_follower_on_a_third_host_ends_equal_after_each_takeover(hosts, follow
     hosts.start("a")
     hosts.start("b")
     wait_for(lambda: shown("first"), WITHIN_S)
-    hosts.call("b", "PUT", "pushed/tables/alarms/rows", rows)
+    hosts.asked("b", "pushed/tables/alarms/rows", "PUT", rows)
     wait_for(lambda: follower.seen.get("alarms") == {("fire",), ("flood",)}, WITHIN_S)
     hosts.kill("a")
     hosts.write("second")
     wait_for(lambda: shown("second"), WITHIN_S)
-    kept = hosts.call("b", "GET", "pushed/tables/alarms/rows")["results"]
+    kept = hosts.asked("b", "pushed/tables/alarms/rows")["results"]
     assert sorted(row["data"][0] for row in kept) == ["fire", "flood"]
     hosts.start("a")
     hosts.write("third")
