@@ -41,7 +41,8 @@ class Grants:
         self._unsent = b""
         self._number = -1
         self._alarm: Any = None
-        self.state = NOBODY  # what is wrong, for an operator
+        self._state = NOBODY
+        self._told = (0.0, 0.0)  # when it was, and how long it may be silent
         self._closed = False
         self._thread = runtime.spawn(self._follow)
 
@@ -53,6 +54,15 @@ class Grants:
         if dict(pins) != self._wants:
             self._wants = dict(pins)
             self._say({"wants": self._wants})
+
+    @property
+    def state(self) -> str:
+        """What is wrong, for an operator; empty where all is well."""
+        at, fence_s = self._told
+        silent_s = runtime.now() - at
+        if self._state or silent_s < fence_s:
+            return self._state
+        return f"the coordination service has not answered for {silent_s:.1f} s"
 
     def leases(self) -> list[dict[str, Any]]:
         """Each source, the node that it names, and for how long it may run here; in seconds."""
@@ -84,7 +94,7 @@ class Grants:
                 self._read()
             except (OSError, ValueError, KeyError) as error:
                 LOG.debug("no lease worker: %s", error)
-            self._sock, self.state = None, NOBODY
+            self._sock, self._state = None, NOBODY
             runtime.sleep(AGAIN_S)
 
     def _connect(self) -> None:
@@ -115,7 +125,8 @@ class Grants:
 
     def _take(self, message: Message) -> None:
         self._until = {str(name): float(at) for name, at in message["granted"].items()}
-        self.state = str(message["state"])
+        self._state = str(message["state"])
+        self._told = (runtime.now(), float(message["fence_s"]))
         self._review()
         if message["number"] != self._number:
             self._number = message["number"]

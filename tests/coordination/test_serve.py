@@ -179,8 +179,8 @@ def test_sources_outlive_their_engine_and_their_coordination_and_never_run_twice
     assert both.leased("b") == set(NAMES)
     redis.kill()
     wait_for(lambda: quiet(both), within_s=WITHIN_S)
-    status, told = wait_for(lambda: both.call("b", "/readyz"))
-    assert status == 503
+    wait_for(lambda: both.call("b", "/readyz")[0] == 503, within_s=WITHIN_S)
+    told = both.call("b", "/readyz")[1]
     assert [reason["kind"] for reason in told["reasons"]] == ["coordination"]
     redis.start()
     both.wait_served("b")
