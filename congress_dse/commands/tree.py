@@ -48,7 +48,7 @@ def _worker(pool: Tree, worker: Fact, told: Fact, ends: list[Fact], every: bool)
     text = Text.assemble(
         worker["name"],
         (f" pid {worker['pid']} ", DIM),
-        state(worker["state"]),
+        state(_at_present(worker, told["asked"])),
         (f" generation {worker['generation']}, up {seconds(worker['started_s_ago'])}", DIM),
     )
     mine = [end for end in ends if end["name"] == worker["name"]]
@@ -61,6 +61,14 @@ def _worker(pool: Tree, worker: Fact, told: Fact, ends: list[Fact], every: bool)
     for cage in [c for c in told["results"] if c["worker"] == worker["name"]]:
         for group in cage["groups"]:
             _group(branch, group, every)
+
+
+def _at_present(worker: Fact, asked: list[Fact]) -> str:
+    """The state of a worker, which its master may take for better than it is."""
+    for one in asked:
+        if one["pid"] == worker["pid"] and (one["blocked_s"] or not one["answered"]):
+            return "blocked" if one["answered"] else "silent"
+    return str(worker["state"])
 
 
 def _group(branch: Tree, group: Fact, every: bool) -> None:
