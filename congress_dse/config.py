@@ -6,7 +6,6 @@ driver's to say, in `sources`.
 
 import os
 import socket
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from oslo_config import cfg, types
 
 from congress_dse import exceptions
-from congress_dse.manager import options as processes
+from congress_dse.manager import options as processes, scratch
 
 DATASOURCE = "datasource:"  # opens the name of a section that makes a datasource
 
@@ -186,9 +185,8 @@ def control_path(conf: cfg.ConfigOpts) -> str:
     given: str = conf[processes.GROUP].control_socket
     if given:
         return given
-    home = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
     owner = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
-    return str(Path(home) / f"congress-dse-{owner}.control")
+    return str(Path(scratch.home()) / f"congress-dse-{owner}.control")
 
 
 def state_path(name: str) -> str:

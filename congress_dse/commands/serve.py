@@ -6,13 +6,13 @@ SIGTERM or Ctrl-C stops gracefully, a second one at once; SIGHUP reads the confi
 """
 
 import argparse
+import contextlib
 import errno
 import logging
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
+from collections.abc import Iterator
 from typing import Any, TextIO
 
 from congress_dse import config, exceptions
@@ -22,6 +22,7 @@ from congress_dse.engineworker import EngineWorker
 from congress_dse.links.way import Way
 from congress_dse.manager import ServiceManager, options as processes
 from congress_dse.manager.control import ask
+from congress_dse.manager.scratch import Scratch
 from congress_dse.supervision import Policy
 
 LOG = logging.getLogger("congress_dse")
@@ -57,31 +58,35 @@ def run(args: argparse.Namespace) -> int:
         **_limits(own),
     )
     watch = {"tables": tables, "colour": _colour(args.colour, sys.stdout), "json": args.json}
-    # One owner at a time: a replacement starts when the worker that had the sources is gone.
-    way = Way(_links_home() if own.workers else "", conf[config.LINKS].node)
+    with _links_home(own.workers) as home:
+        _staff(manager, conf, (files, watch, Way(home, conf[config.LINKS].node)))
+        LOG.info("serving; pid %d", os.getpid())
+        manager.run()
+    LOG.info("stopped")
+    return 0
+
+
+def _staff(manager: ServiceManager, conf: Any, parts: tuple[list[str], Any, Way]) -> None:
+    """Say which workers there are to be: the engine's and, where they are apart, the API's."""
+    files, _, way = parts
+    workers = conf[processes.GROUP].workers
     listeners = _bound(manager, conf.api)
-    apart = bool(listeners and own.workers and conf.api.api_workers)
+    apart = bool(listeners and workers and conf.api.api_workers)
+    # One owner at a time: a replacement starts when the worker that had the sources is gone.
     engine = manager.add(
         EngineWorker,
-        own.workers,
-        args=(files, watch, way),
+        workers,
+        args=parts,
         listeners=() if apart else listeners,
         overlap=False,
     )
-    sizes = {engine: own.workers}
+    sizes = {engine: workers}
     if apart:
         api = manager.add(
             ApiWorker, conf.api.api_workers, args=(files, way), listeners=listeners, overlap=True
         )
         sizes[api] = conf.api.api_workers
     manager.register_hooks(on_reload=lambda: _reload(manager, files, sizes))
-    LOG.info("serving; pid %d", os.getpid())
-    try:
-        manager.run()
-    finally:
-        shutil.rmtree(way.home, ignore_errors=True)
-    LOG.info("stopped")
-    return 0
 
 
 def check(files: list[str], watch: list[str] = ()) -> None:  # type: ignore[assignment]
@@ -124,13 +129,20 @@ def _reload(manager: ServiceManager, files: list[str], sizes: dict[str, int]) ->
             manager.reconfigure(service, workers)
 
 
-def _links_home() -> str:
-    """A directory of this engine's own, in which its workers find each other."""
-    home = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+@contextlib.contextmanager
+def _links_home(workers: int) -> Iterator[str]:
+    """A directory of this engine's own, in which its workers find each other; none for one."""
+    if not workers:
+        yield ""
+        return
     try:
-        return tempfile.mkdtemp(prefix="congress-dse-", dir=home)
+        scratch = Scratch()
     except OSError as error:
         raise exceptions.ConfigError(f"no place for the workers' links: {error}") from error
+    try:
+        yield scratch.path
+    finally:
+        scratch.close()
 
 
 def _bound(manager: ServiceManager, api: Any) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from _thread import start_new_thread
 
 import setproctitle
 
-from congress_dse.manager import posix
+from congress_dse.manager import posix, scratch
 from congress_dse.manager.blackbox import BlackBox
 from congress_dse.manager.charter import Charter
 from congress_dse.manager.life import Life, Pulse
@@ -56,6 +56,7 @@ class Worker:
         name = f"{charter.service}.{charter.slot}"
         self._life = Life(name, self._loop, self._link.send, self._wake)
         self._place = Place(self._link.send, charter.parked, charter.slots)
+        self._orphaned = False
         self._pulse = Pulse(charter.beat_s, self._beat)
 
     def live(self) -> int:
@@ -71,6 +72,8 @@ class Worker:
                 return EXIT_BOOT_FAILED
             self._loop.run(self._wake_in, self._turn)
         self._box.close()
+        if self._orphaned:
+            scratch.sweep()
         return self._life.code or 0
 
     def _turn(self) -> float | None:
@@ -101,9 +104,13 @@ class Worker:
                     self._link.send({"is": "stacks", "text": stacks, "id": order.get("id")})
                 else:
                     self._life.post(order)
+        self._orphaned = True
         if self._life.is_ready:
             self._life.post({"order": "orphan"})
-            _native_sleep(ORPHAN_S)
+        end = time.monotonic() + ORPHAN_S
+        scratch.sweep()  # what the master left: nobody else may come by
+        if self._life.is_ready:
+            _native_sleep(max(0.0, end - time.monotonic()))
         os._exit(EXIT_ORPHANED)
 
 
