@@ -1,19 +1,22 @@
 """ApiNode: a cage without sources of its own, joined to the engine's, and the API on it."""
 
 import logging
+from _thread import get_ident
 from collections.abc import Callable
 from socket import socket
 from typing import Any
 
-from congress_dse import config, exceptions
+from congress_dse import config, exceptions, factsdesk
 from congress_dse.api.server import Api
 from congress_dse.catalogue import Catalogue, store
 from congress_dse.d6cage import d6Cage
 from congress_dse.enginedesk import KEY
+from congress_dse.inquest import Inquest
 from congress_dse.links.joining import join
 from congress_dse.links.way import Way
 from congress_dse.manager import options as processes
 from congress_dse.runtime import chosen as runtime
+from congress_dse.telemetry import Telemetry
 
 LOG = logging.getLogger(__name__)
 REACH_S = 3.0  # in which the sources that run are heard of; after that the API serves what there is
@@ -30,7 +33,17 @@ class ApiNode:
         self._cage = d6Cage()
         self._catalogue = Catalogue(files, store(self._conf))
         self._links = join(self._cage, way, worker)
-        self._api = Api(self._conf, self._catalogue, self._cage, listener, served)
+        self.inquest = Inquest(self._cage, worker, get_ident())
+        self._api = Api(
+            self._conf,
+            self._catalogue,
+            self._cage,
+            listener,
+            served,
+            inquest=self.inquest,
+            control=way.control,
+        )
+        self._telemetry = Telemetry(self._conf, self._cage.bus.node)
 
     def start(self) -> None:
         """Serve, once the engine's sources are within reach: a client notices no new worker."""
@@ -39,6 +52,7 @@ class ApiNode:
         except exceptions.StoreError as error:
             LOG.error("%s", error)
             names = [KEY]
+        factsdesk.serve(self._cage, self.inquest)
         end = runtime.now() + REACH_S
         while not all(map(self._cage.table.routes, names)) and runtime.now() < end:
             runtime.sleep(LOOK_S)
@@ -51,3 +65,4 @@ class ApiNode:
             link.close()
         timeout_s = self._conf[processes.GROUP].graceful_shutdown_timeout
         self._cage.d6stop(0.9 * timeout_s or float("inf"))
+        self._telemetry.end()

@@ -32,6 +32,11 @@ class ApiWorker(Service):
         self._node.start()
         self.place.ready()
 
+    def inquire(self, what: str, args: dict[str, Any]) -> dict[str, Any]:
+        """Tell what is known of this worker's cage."""
+        answer: dict[str, Any] = self._node.inquest.answer(what, args)
+        return answer
+
     def terminate(self) -> None:
         """Answer what was asked, and end."""
         self._node.stop()

@@ -49,7 +49,8 @@ class Asks:
         """Send `msg` by `route` and return the data of the first answer to it.
 
         `receivers` are the mailboxes that its key reaches; `explain` tells what their owners are
-        doing. Raises DeadlockError, AskTimeout, or what the receiver answered with.
+        doing. Who is asked himself waits no longer than his asker does. Raises DeadlockError,
+        AskTimeout, or what the receiver answered with.
         """
         actor = runtime.current_actor()
         asker = None if actor is None else str(actor.name)
@@ -60,9 +61,10 @@ class Asks:
             wait = Wait(asker, receiver, msg.dataindex, waiter, msg.correlationId, far)
             self._waits[asker] = self._checked(wait, "ask would never be answered")
         self._open[msg.correlationId] = waiter
-        msg.deadline = runtime.now() + timeout_s
+        msg.deadline, limit = _limit(actor, timeout_s)
         try:
-            route(msg)
+            if msg.deadline > runtime.now():
+                route(msg)
             in_time = waiter.wait(max(0.0, msg.deadline - runtime.now()))
         finally:
             self._open.pop(msg.correlationId, None)
@@ -71,8 +73,7 @@ class Asks:
         if not in_time:
             self.timeouts += 1
             raise exceptions.AskTimeout(
-                f"ask {msg.dataindex!r} of {msg.key!r}: no answer in {timeout_s:g} s; "
-                f"{explain(receivers)}"
+                f"ask {msg.dataindex!r} of {msg.key!r}: no answer in {limit}; {explain(receivers)}"
             )
         if isinstance(waiter.value, Exception):
             raise waiter.value
@@ -149,3 +150,13 @@ class Asks:
         if len(hops) > 1 and hops[-1].far and self._probe is not None:
             self._probe(wait, hops)  # the circle may close beyond a link
         return wait
+
+
+def _limit(actor: runtime.Actor | None, timeout_s: float) -> tuple[float, str]:
+    """Until when an ask of `actor` waits, and that in words: no longer than he is waited for."""
+    now = runtime.now()
+    asked = None if actor is None else actor.in_hand
+    if asked is None or asked.deadline is None or asked.deadline >= now + timeout_s:
+        return now + timeout_s, f"{timeout_s:g} s"
+    left_s = max(0.0, asked.deadline - now)
+    return asked.deadline, f"the {left_s:.3g} s for which {asked.replyTo!r} still waited"

@@ -17,7 +17,9 @@ GIVEN = uuid.UUID("b0d7b3a1-5a52-4c1e-9a3e-5f0a3c1d7a10")  # makes the ids of co
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.:]*")
 NAME_MAX = 200  # characters; a key of the bus has at most 255 bytes
 # The bus has these keys already, or makes them of a service's name.
-TAKEN = re.compile(r"(d6cage|router|watch|engines|allservices|api)([.].*)?|(local|engine)[.].*")
+TAKEN = re.compile(
+    r"(d6cage|router|watch|engines|allservices|api|facts)([.].*)?|(local|engine)[.].*"
+)
 
 
 class Catalogue:
@@ -44,6 +46,16 @@ class Catalogue:
         named = [e for e in every if e.name == name_or_id]
         return next(iter(named or [e for e in every if e.id == name_or_id]), None)
 
+    def options(self, entry: Entry) -> list[Any] | None:
+        """The options of a source's driver; None for a driver that is not there any more."""
+        if entry.given:
+            drivers = [source.driver for given, source in self._given if given.id == entry.id]
+            return drivers[0].options() if drivers else None
+        try:
+            return sources.installed_driver(entry.driver).options()
+        except exceptions.ConfigError:
+            return None
+
     def wanted(self) -> tuple[int, list[Source]]:
         """The store's revision, and all that is to run.
 
@@ -62,6 +74,10 @@ class Catalogue:
     def configured(self) -> list[Source]:
         """The sources of the configuration files alone."""
         return [source for _, source in self._given]
+
+    def events(self, limit: int, before: int = 0, kind: str = "") -> list[dict[str, Any]]:
+        """What happened to the engine, newest first; raises StoreError."""
+        return self._stored().events(limit, before, kind)
 
     def add(self, entry: Entry) -> int:
         """Keep a new source; the revision. Raises NameTaken, StoreError, ConfigError."""
@@ -88,29 +104,17 @@ class Catalogue:
 
 def store(conf: Any) -> Store:
     """The database that `conf` names; raises ConfigError for none that there can be."""
-    return Store(conf.database.connection or f"sqlite:///{config.state_path('sources.sqlite')}")
+    return Store(config.database(conf))
 
 
 def made(entry: Entry) -> Source:
     """The source that `entry` describes; raises ConfigError for what its driver does not take."""
-    driver = known(entry.driver)
+    driver = sources.installed_driver(entry.driver)
     given = {**entry.config}
     if entry.description and any(o.dest == "description" for o in driver.options()):
         given.setdefault("description", entry.description)
     args = sources.checked(driver, given, entry.name)
     return Source(entry.name, driver, args, driver_name=entry.driver)
-
-
-def known(name: str) -> type[DataSourceDriver]:
-    """The installed driver of this name; raises ConfigError for none. A file is none."""
-    drivers, causes = installed()
-    if name in causes:
-        raise exceptions.ConfigError(f"driver {name!r} cannot be used: {causes[name]}")
-    if name not in drivers:
-        raise exceptions.ConfigError(
-            f"no driver {name!r} is installed; installed are {', '.join(sorted(drivers))}"
-        )
-    return drivers[name]
 
 
 @cache

@@ -37,6 +37,19 @@ LINKS_OPTIONS = [
     ),
 ]
 
+TRACING = "tracing"
+
+TRACING_OPTIONS = [
+    cfg.BoolOpt(
+        "opentelemetry",
+        default=False,
+        help="Make OpenTelemetry spans of asks, of handled messages and of the REST API's "
+        "requests. Where they go is for OpenTelemetry's own environment variables to say: "
+        "OTEL_TRACES_EXPORTER, OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_TRACES_SAMPLER. It is read when "
+        "a worker starts.",
+    ),
+]
+
 DATABASE_OPTIONS = [
     cfg.StrOpt(
         "connection",
@@ -139,6 +152,7 @@ GROUPS: dict[str, list[Any]] = {
     ],
     "api": API_OPTIONS,
     "database": DATABASE_OPTIONS,
+    TRACING: TRACING_OPTIONS,
 }
 
 
@@ -187,6 +201,11 @@ def control_path(conf: cfg.ConfigOpts) -> str:
         return given
     owner = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
     return str(Path(scratch.home()) / f"congress-dse-{owner}.control")
+
+
+def database(conf: cfg.ConfigOpts) -> str:
+    """The SQLAlchemy URL of the engine's database."""
+    return conf.database.connection or f"sqlite:///{state_path('sources.sqlite')}"
 
 
 def state_path(name: str) -> str:

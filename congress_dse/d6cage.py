@@ -20,6 +20,7 @@ from congress_dse.exceptions import DataServiceError
 from congress_dse.neighbours import Neighbours
 from congress_dse.runtime import chosen as runtime
 from congress_dse.supervision import Policy, Strategy
+from congress_dse.tracing import here
 from congress_dse.upkeep import Plan, Upkeep
 from congress_dse.waitingroom import WaitingRoom
 
@@ -78,6 +79,7 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
         self.bus = Neighbours(self)
         self.asks = Asks(self.bus.probe_wait)
         self.stopped = self.stopping = False
+        self.notice: Callable[[str, str, str, str], object] = _nobody
         self._unheard = WaitingRoom()
         inbox = self._mailbox(name)
         super().__init__(name, ["python.d6cage"], inbox, self)
@@ -89,17 +91,19 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
 
     # The bus.
 
-    def routemsg(self, msg: d6msg) -> None:
+    def routemsg(self, msg: d6msg) -> None:  # noqa: C901 (a call more would cost each message)
         """Bring `msg` to every mailbox that its key reaches.
 
         Waits, or raises MailboxFull, as the policy of a full mailbox says, once all others have it.
         Raises InvalidKey for a key that is none.
         """
+        if here.used:
+            here.mark(msg)
         if msg.type == "rep" and self.asks.answered(msg):
             return
         inboxes = self.table.routes(msg.key)
         if msg.via:
-            inboxes = tuple(inbox for inbox in inboxes if not getattr(inbox, "far", False))
+            inboxes = _near(inboxes)
         if not inboxes:
             self._unmatched(msg)
         full: exceptions.MailboxFull | None = None
@@ -137,7 +141,11 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
         if self.stopping:
             raise exceptions.EngineStopped(f"{self.name} is stopping: ask {dataindex!r} of {key!r}")
         msg = d6msg(key, replyTo or self.name, "", "req", dataindex, args)
-        return self.asks.ask(msg, timeout_s, self.table.routes(key), self.routemsg, self._doing)
+        routes = self.table.routes(key)
+        if not here.used:
+            return self.asks.ask(msg, timeout_s, routes, self.routemsg, self._doing)
+        with here.asking(msg.replyTo, msg):
+            return self.asks.ask(msg, timeout_s, routes, self.routemsg, self._doing)
 
     def bury(
         self, msg: d6msg, reason: str, receiver: str = "", attempts: int = 0, stack: str = ""
@@ -443,5 +451,13 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
             LOG.exception("%s: %s of the new configuration is left out", self.name, name)
 
 
+def _nobody(_kind: str, _subject: str, _text: str, _level: str) -> None:
+    """Whom a cage tells what happened, where nobody keeps a timeline."""
+
+
 def _error_reply(msg: d6msg, text: str, kind: type[Exception] = exceptions.RequestFailed) -> d6msg:
     return d6msg(msg.replyTo, msg.key, msg.correlationId, "rep", msg.dataindex, kind(text))
+
+
+def _near(inboxes: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(inbox for inbox in inboxes if not getattr(inbox, "far", False))

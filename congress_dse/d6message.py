@@ -37,6 +37,7 @@ class d6msg:
         "type",
     )
     via = ""  # the link that brought the message; it goes to no other
+    trace: Any = None  # the trace context that its handling continues; see `tracing`
 
     def __init__(
         self,

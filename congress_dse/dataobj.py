@@ -86,6 +86,7 @@ class pubData:
     _epoch = 0  # set when it first matters: most tables of most services never travel
     _version = 0
     _sent = 0
+    changed_at = 0.0  # of the monotonic clock; 0 before the first state
     _rows: Rows | None = None
     _types: AbstractSet[type] = _NOTHING
 
@@ -129,6 +130,7 @@ class pubData:
         self._version += 1
         self._data = {} if newdata is None else newdata
         self.published = True
+        self.changed_at = time.monotonic()
 
     def get(self) -> dataObject:
         """The present state as a snapshot; ``version`` 0 and ``{}`` before the first one."""
@@ -226,6 +228,7 @@ class pubData:
         self._version = since + 1
         self._data = {} if data is None else data
         self.published = True
+        self.changed_at = time.monotonic()
         return new_state(self._data, self.mark(), since, added, removed)
 
     def _own(self) -> Rows | None:
@@ -333,6 +336,13 @@ class subData:
         """Whether an update of `sender` is known to be missing."""
         source = self._sources.get(sender)
         return source is not None and source.behind
+
+    def progress(self) -> dict[str, dict[str, Any]]:
+        """Per publisher: the epoch and version that were reached, and whether an update lacks."""
+        return {
+            sender: {"epoch": s.epoch, "version": s.version, "behind": s.behind}
+            for sender, s in list(self._sources.items())
+        }
 
     def getSources(self) -> list[str]:
         """The publishers heard so far."""

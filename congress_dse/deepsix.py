@@ -21,6 +21,7 @@ from congress_dse.publishing import publishing
 from congress_dse.runtime import chosen as runtime
 from congress_dse.runtime.mailbox import CAPACITY, Policy
 from congress_dse.subscribing import subscribing
+from congress_dse.tracing import here
 
 LOG = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ class deepSix(publishing, subscribing, metaclass=Born):
 
     mailbox_capacity = CAPACITY
     mailbox_policy: Policy = "reject"
+    last_failure = ""  # what the last message that failed raised
     announced = True  # whether other nodes are told of it; what each node has of its own is not
 
     def __init__(
@@ -113,11 +115,16 @@ class deepSix(publishing, subscribing, metaclass=Born):
         if msg.deadline is not None and msg.deadline < runtime.now():
             self._dead(msg, "expired")
             return
-        getattr(self, name)(msg)
+        if not here.used:
+            getattr(self, name)(msg)
+            return
+        with here.handling(self.name, msg):
+            getattr(self, name)(msg)
 
     def failed(self, msg: d6msg, error: BaseException) -> bool:
         """Log, and let supervision decide whether the service goes on."""
         LOG.error("%s: %r failed", self.name, msg, exc_info=error)
+        self.last_failure = f"{type(error).__name__}: {error}"
         self._refuse(msg, error)
         return self.on_failure(self, msg, error)
 

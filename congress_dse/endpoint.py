@@ -8,6 +8,7 @@ from congress_dse import exceptions
 from congress_dse.d6message import d6msg
 from congress_dse.dataobj import dataObject
 from congress_dse.runtime import chosen as runtime
+from congress_dse.tracing import here
 
 LOG = logging.getLogger("congress_dse.deepsix")
 
@@ -32,8 +33,11 @@ class endpoint(runtime.Actor):
         """Have `call` made in this service's own turn: the one safe way in from elsewhere."""
         if self.inbox is None:
             runtime.spawn(call)
-        else:
-            self.inbox.put(d6msg(type="do", body=call))
+            return
+        msg = d6msg(type="do", body=call)
+        if here.used:
+            here.mark(msg)
+        self.inbox.put(msg)
 
     def _message(self, kind: str, key: str, dataindex: str, corrId: str, body: Any) -> d6msg:
         return d6msg(key, self.name, corrId, kind, dataindex, body)

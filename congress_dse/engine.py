@@ -9,18 +9,21 @@ import hashlib
 import logging
 import sys
 import threading
+from _thread import get_ident
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from congress_dse import config, exceptions
+from congress_dse import config, exceptions, factsdesk
 from congress_dse.catalogue import Catalogue, store
 from congress_dse.d6cage import d6Cage
 from congress_dse.enginedesk import KEY, EngineDesk
 from congress_dse.exceptions import DataServiceError
+from congress_dse.inquest import Inquest
 from congress_dse.links.joining import join
 from congress_dse.links.way import Way
 from congress_dse.manager import options as processes
 from congress_dse.sources import Source
+from congress_dse.telemetry import Telemetry
 from congress_dse.watch import Printer, Watch
 
 LOG = logging.getLogger(__name__)
@@ -40,16 +43,22 @@ class Engine:
         self._running: dict[str, Source] = {}
         self._missing: dict[str, Source] = {}
         self._links: list[Any] = []
+        self._telemetry: Telemetry | None = None
         self._revision = -1
         self._applying = threading.Lock()
         self.conf = config.read(files)
         self.catalogue = Catalogue(files, store(self.conf))
         self.cage = d6Cage()
+        self.inquest = Inquest(self.cage, hub=get_ident())
+        self.control = ""
         self.cage.bus.watchers.append(self._try_again)
 
     def join(self, way: Way, worker: str) -> None:
         """Become a node of the bus, as the worker of this name."""
         self._links = join(self.cage, way, worker)
+        self.inquest.worker = worker
+        self.control = way.control
+        self._telemetry = Telemetry(self.conf, self.cage.bus.node)
 
     def share(self, slot: int, slots: Sequence[int]) -> None:
         """Be worker `slot` of `slots`: take the sources that are its own, let the others go."""
@@ -58,6 +67,7 @@ class Engine:
         name = f"engine.{self.cage.bus.node}"
         if self.cage.service_object(name) is None:
             self.cage.createservice(name, [name, KEY], factory=EngineDesk).engine = self
+        factsdesk.serve(self.cage, self.inquest)
         # On a bus one worker shows the tables of all.
         shows = slot == min(slots, default=slot) or not self._links
         if self._watch["tables"] and shows and self.cage.service_object("watch") is None:
@@ -91,6 +101,8 @@ class Engine:
         killed = self.cage.d6stop(0.9 * timeout_s or float("inf"))
         if killed:
             LOG.warning("killed, being late: %s", ", ".join(killed))
+        if self._telemetry is not None:
+            self._telemetry.end()
 
     def _apply(self) -> None:
         with self._applying:  # what is read first is applied first

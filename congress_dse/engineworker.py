@@ -26,6 +26,7 @@ class EngineWorker(Service):
     ) -> None:
         super().__init__(worker_id)
         self._engine = import_module(ENGINE).Engine(files, watch, self.place.stop)
+        self._engine.cage.notice = self.place.happened
         if way is not None:
             self._engine.join(way, f"{self.name}.{worker_id}")
         self._api: Any = None
@@ -37,7 +38,13 @@ class EngineWorker(Service):
         if listener is not None:
             engine = self._engine
             self._api = import_module(API).Api(
-                engine.conf, engine.catalogue, engine.cage, listener, self.place.served
+                engine.conf,
+                engine.catalogue,
+                engine.cage,
+                listener,
+                self.place.served,
+                inquest=engine.inquest,
+                control=engine.control,
             )
             self._api.start()
         self.place.ready()
@@ -45,6 +52,11 @@ class EngineWorker(Service):
     def resized(self) -> None:
         """Take the sources that are this worker's now, and let the others go."""
         self._engine.share(self.worker_id, self.place.slots)
+
+    def inquire(self, what: str, args: dict[str, Any]) -> dict[str, Any]:
+        """Tell what is known of this worker's cage."""
+        answer: dict[str, Any] = self._engine.inquest.answer(what, args)
+        return answer
 
     def reload(self) -> None:
         """Read the configuration again: create what is new, end what is gone."""

@@ -126,6 +126,10 @@ class ApiError(EngineError):
         self.body = body
 
 
+class NoSuchInquiry(EngineError, ValueError):
+    """Something was asked of a node that none can be asked."""
+
+
 class NameTaken(EngineError, ValueError):
     """A source of this name, or id, exists already."""
 

@@ -7,11 +7,12 @@ All that is wrong in a file is found before anything starts, and told with secti
 import inspect
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from oslo_config import cfg
-from stevedore import extension
+from stevedore import extension, named
 
 from congress_dse import config, exceptions, modules
 from congress_dse.datasources.datasource_driver import DataSourceDriver
@@ -65,15 +66,28 @@ def drivers() -> dict[str, type[DataSourceDriver]]:
     return installed()[0]
 
 
-def installed() -> tuple[dict[str, type[DataSourceDriver]], dict[str, str]]:
-    """Every installed driver by its name, and of those that cannot be imported the cause."""
+def installed(*names: str) -> tuple[dict[str, type[DataSourceDriver]], dict[str, str]]:
+    """Every installed driver by its name, and of those that cannot be imported the cause.
+
+    With `names` only these are imported: the libraries of some drivers are large.
+    """
     causes: dict[str, str] = {}
 
     def not_loaded(_manager: Any, entry_point: Any, error: BaseException) -> None:
         causes[entry_point.name] = _why_not(entry_point, error)
 
     found: dict[str, type[DataSourceDriver]] = {}
-    for plugin in extension.ExtensionManager(NAMESPACE, on_load_failure_callback=not_loaded):
+    manager = (
+        named.NamedExtensionManager(
+            NAMESPACE,
+            list(names),
+            on_load_failure_callback=not_loaded,
+            on_missing_entrypoints_callback=lambda missing: None,  # the caller tells it better
+        )
+        if names
+        else extension.ExtensionManager(NAMESPACE, on_load_failure_callback=not_loaded)
+    )
+    for plugin in manager:
         try:
             found[plugin.name] = _driver_class(plugin.plugin, plugin.name)
         except exceptions.ConfigError as error:
@@ -90,13 +104,18 @@ def driver(name: str) -> type[DataSourceDriver]:
         except exceptions.DataServiceError as error:
             raise exceptions.ConfigError(config.one_line(error)) from error
         return _driver_class(modules.find(module), name)
-    known, causes = installed()
+    return installed_driver(name)
+
+
+@cache
+def installed_driver(name: str) -> type[DataSourceDriver]:
+    """The installed driver of this name; raises ConfigError for none. A file is none."""
+    known, causes = installed(name)
     if name in causes:
         raise exceptions.ConfigError(f"driver {name!r} cannot be used: {causes[name]}")
     if name not in known:
-        raise exceptions.ConfigError(
-            f"no driver {name!r} is installed; installed are {', '.join(sorted(known))}"
-        )
+        every = ", ".join(sorted(drivers()))
+        raise exceptions.ConfigError(f"no driver {name!r} is installed; installed are {every}")
     return known[name]
 
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import exc, pool
 
-from congress_dse import exceptions
+from congress_dse import exceptions, timeline
 from congress_dse.datasources import options
 from congress_dse.runtime import chosen as runtime
 
@@ -83,6 +83,12 @@ class Store:
             return 0, []  # nothing was ever written
         return self._call(self._read)
 
+    def events(self, limit: int, before: int = 0, kind: str = "") -> list[timeline.Event]:
+        """The newest of what happened; see `timeline.read`. Raises StoreError."""
+        if self._file is not None and not self._file.exists():
+            return []
+        return self._call(lambda link: timeline.read(link, limit, before, kind))
+
     def add(self, entry: Entry) -> int:
         """Keep a new source; the new revision. Raises NameTaken, StoreError."""
         return self._call(lambda link: self._add(link, entry))
@@ -133,10 +139,11 @@ class Store:
         if self._file is not None:
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(self._file, os.O_CREAT | os.O_RDWR, 0o600))
-        try:
-            _METADATA.create_all(self._engine)
-        except exc.DBAPIError:
-            _METADATA.create_all(self._engine)
+        for metadata in (_METADATA, timeline.METADATA):
+            try:
+                metadata.create_all(self._engine)
+            except exc.DBAPIError:
+                metadata.create_all(self._engine)
         self._made = True
         try:
             with self._engine.begin() as link:

@@ -14,7 +14,7 @@ from typing import Any
 from congress_dse import deepsix, exceptions
 from congress_dse.d6message import d6msg
 from congress_dse.runtime import chosen as runtime
-from congress_dse.supervision import Policy, Strategy, Supervisor, Verdict
+from congress_dse.supervision import Child, Policy, Strategy, Supervisor, Verdict
 
 LOG = logging.getLogger(__name__)
 ATTEMPTS = 3  # lives that one message may cost
@@ -157,6 +157,24 @@ class Upkeep:
         children = [c for group in self._groups.values() for c in group.children.values()]
         return {child.name: child.restarts for child in children}
 
+    def tree(self) -> list[dict[str, Any]]:
+        """Every group, its policy, and the lives of its services; as plain data, to be read only.
+
+        May be called from any thread.
+        """
+        now = runtime.now()
+        return [
+            {
+                "group": name,
+                "strategy": group.strategy,
+                "intensity": group.policy.intensity,
+                "period_s": group.policy.period_s,
+                "failure": self.failed_groups.get(name, ""),
+                "children": [_seen(c, name, now) for c in list(group.children.values())],
+            }
+            for name, group in list(self._groups.items())
+        ]
+
     def failures(self) -> dict[str, str]:
         """The services and groups that were given up, with the first cause."""
         given_up = {plan.name: plan.failure for plan in self._plans.values() if plan.failure}
@@ -197,6 +215,7 @@ class Upkeep:
         plan.failure = ""
         self._adopt(plan, service)
         LOG.info("%s: restarted", plan.name)
+        self._cage.notice("service-restarted", plan.name, "a new life has begun", "info")
 
     def _route(self, plan: Plan, patterns: list[str]) -> None:
         """Bind the mailbox to exactly `patterns`."""
@@ -267,6 +286,8 @@ class Upkeep:
         LOG.warning(
             "%s: died of %s: %s; %s", plan.name, type(cause).__name__, cause, verdict.action
         )
+        text = f"{type(cause).__name__}: {cause}; {verdict.action}"
+        self._cage.notice("service-died", plan.name, text, "warning")
         self._obey(plan, verdict)
 
     def _obey(self, plan: Plan, verdict: Verdict) -> None:
@@ -296,6 +317,7 @@ class Upkeep:
         cause = f"{type(verdict.cause).__name__}: {verdict.cause}"
         plan.failure = f"given up after {verdict.deaths} deaths, first of {cause}"
         LOG.error("%s: %s", plan.name, plan.failure)
+        self._cage.notice("service-given-up", plan.name, plan.failure, "error")
         if plan.group:
             above = self._root.died(plan.group, verdict.cause, runtime.now())
             if above.action == "restart":
@@ -381,6 +403,23 @@ class Upkeep:
         if not service.cleaned:
             _clean_up(service, service.name)
         return False
+
+
+def _seen(child: Child, group: str, now: float) -> dict[str, Any]:
+    started = child.started_at
+    return {
+        "name": child.name,
+        "group": group,
+        "restarts": child.restarts,
+        "deaths": len(child.died_at),
+        "up_s": None if started is None else round(now - started, 3),
+        "last_error": _told(child.last_cause),
+        "first_error": _told(child.first_cause),
+    }
+
+
+def _told(cause: Any) -> str:
+    return "" if cause is None else f"{type(cause).__name__}: {cause}"
 
 
 STEP_S = 2.0

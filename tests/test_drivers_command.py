@@ -51,11 +51,14 @@ def test_a_driver_that_lacks_a_library_is_listed_with_the_extra_to_install(run, 
 
     missing = ModuleNotFoundError("No module named 'sqlalchemy'", name="sqlalchemy")
 
-    def manager(_namespace, on_load_failure_callback):
+    def manager(_namespace, *_names, on_load_failure_callback, **_):
         on_load_failure_callback(None, EntryPoint, missing)
         return []
 
     monkeypatch.setattr(sources.extension, "ExtensionManager", manager)
+    monkeypatch.setattr(sources.named, "NamedExtensionManager", manager)
+    # What was found of it before is kept aside, for who comes after.
+    monkeypatch.setattr(sources, "installed_driver", sources.installed_driver.__wrapped__)
     told = "No module named 'sqlalchemy'; to install it: pip install 'congress-dse[sql]'"
     code, out, _ = run("list")
     assert code == 0

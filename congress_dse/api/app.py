@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from congress_dse import exceptions
 from congress_dse.api.http import NOBODY, Request, Response, Who, dumps, json
 from congress_dse.exceptions import ApiError
+from congress_dse.tracing import here, read
 
 LOG = logging.getLogger(__name__)
 
@@ -102,7 +103,9 @@ class App:
         route, names = self._route(request)
         if not route.open:
             request = replace(request, who=self.authenticate(request))
-        answer = route.handler(self.context, request, **names)
+        trace = read(request.headers.get("traceparent"), request.headers.get("tracestate"))
+        with here.serving(f"{request.method} {route.pattern}", trace):
+            answer = route.handler(self.context, request, **names)
         return answer if isinstance(answer, Response) else json(answer)
 
     def _route(self, request: Request) -> tuple[Route, dict[str, str]]:

@@ -11,7 +11,7 @@ from congress_dse.store import Entry
 
 ASK_S = 10.0
 WRITE_S = 60.0  # rows may have to be kept before they are acknowledged
-BACK_S = 5.0  # in which another worker takes over what a dead one had
+BACK_S = 10.0  # in which another worker takes over what a dead one had
 LOOK_S = 0.02
 PART_B = 700_000  # of rows in one message
 
@@ -88,9 +88,11 @@ def _comes_back(context: Context, entry: Entry) -> bool:
     return False
 
 
-def write(context: Context, entry: Entry, table: str, rows: list[Any], id_: str) -> None:
-    """Replace a table, in as many messages as its size asks for."""
-    parts = parted(rows)
+def write(
+    context: Context, entry: Entry, table: str, rows: list[Any], id_: str, size_b: int
+) -> None:
+    """Replace a table, in as many messages as its size asks for; as JSON it has `size_b`."""
+    parts = [rows] if size_b <= PART_B else parted(rows)
     for number, part in enumerate(parts, 1):
         done = number == len(parts)
         many = {"id": id_, "done": done} if len(parts) > 1 else {}

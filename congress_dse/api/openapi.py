@@ -46,7 +46,10 @@ def document(context: Context, _request: Request) -> Any:
 
 
 def operation(route: Route) -> dict[str, Any]:
-    """One route. Its `about` may have ``query``, ``body``, ``answer``, ``status`` and ``type``."""
+    """One route. Its `about` may have ``query``, ``body``, ``answer``, ``status`` and ``type``.
+
+    ``needs`` has the names of what must be there of the query.
+    """
     names = re.findall(r"\{(\w+)\}", route.pattern)
     told: dict[str, Any] = {
         "summary": route.summary,
@@ -59,7 +62,10 @@ def operation(route: Route) -> dict[str, Any]:
         "responses": _responses(route.about),
     }
     for name, schema in route.about.get("query", {}).items():
-        told["parameters"].append({"name": name, "in": "query", "schema": schema})
+        needed = name in route.about.get("needs", ())
+        told["parameters"].append(
+            {"name": name, "in": "query", "required": needed, "schema": schema}
+        )
     if "body" in route.about:
         told["requestBody"] = {"content": {JSON: {"schema": route.about["body"]}}}
     return told

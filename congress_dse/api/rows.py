@@ -41,7 +41,7 @@ def write(context: Context, request: Request, ds: str, table: str) -> Response:
     rows = request.json()
     if not isinstance(rows, list):
         raise ApiError(400, f"the body must be a list of rows, not {_kind(rows)}")
-    asking.write(context, entry, table, rows, request.id)
+    asking.write(context, entry, table, rows, request.id, len(request.body))
     return Response(200)
 
 

@@ -8,17 +8,19 @@ from socket import socket
 from typing import Any
 from urllib.parse import parse_qsl
 
-from congress_dse.api import access, events, openapi, v1
+from congress_dse.api import access, events, live, openapi, v1
 from congress_dse.api.app import App, Context, failure
 from congress_dse.api.feeds import Feeds
 from congress_dse.api.http import Request, headers
 from congress_dse.catalogue import Catalogue
 from congress_dse.exceptions import ApiError
+from congress_dse.inquest import Inquest
+from congress_dse.inquiries import Inquiries
 from congress_dse.runtime import chosen as runtime
 
 LOG = logging.getLogger(__name__)
 
-ROUTES = [*v1.ROUTES, *events.ROUTES, *openapi.ROUTES]
+ROUTES = [*v1.ROUTES, *events.ROUTES, *live.ROUTES, *openapi.ROUTES]
 
 Start = Callable[[str, list[tuple[str, str]]], Any]
 
@@ -33,7 +35,11 @@ class Api:
         bus: Any,
         listener: socket,
         served: Callable[[], object],
+        *,
+        inquest: Inquest | None = None,
+        control: str = "",
     ) -> None:
+        self._inquiries = Inquiries(bus, inquest or Inquest(bus), control)
         self._conf = conf.api
         self._bus = bus
         self._feeds: Feeds | None = None
@@ -68,6 +74,7 @@ class Api:
         return {
             "max_staleness_s": self._conf.max_staleness,
             "feeds": self.feeds,
+            "inquiries": self._inquiries,
             "routes": lambda: ROUTES,
         }
 

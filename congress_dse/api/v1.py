@@ -23,6 +23,7 @@ from congress_dse.api.shapes import (
 )
 from congress_dse.datasources import options
 from congress_dse.exceptions import ApiError
+from congress_dse.sources import installed_driver
 from congress_dse.store import Entry
 
 APPLY_S = 5.0  # in which a created source is made by its worker, or comes a little later
@@ -67,12 +68,12 @@ def driver(_context: Context, _request: Request, name: str) -> Any:
 
 def sources(context: Context, _request: Request) -> Any:
     """Every source."""
-    return {"results": [shown(entry) for entry in context.catalogue.entries()]}
+    return {"results": [shown(context, entry) for entry in context.catalogue.entries()]}
 
 
 def source(context: Context, _request: Request, ds: str) -> Any:
     """One source."""
-    return shown(asking.found(context, ds))
+    return shown(context, asking.found(context, ds))
 
 
 def create(context: Context, request: Request) -> Response:
@@ -83,7 +84,7 @@ def create(context: Context, request: Request) -> Response:
     except exceptions.NameTaken as error:
         raise ApiError(409, str(error)) from error
     _apply(context, revision, entry)
-    return json(shown(entry), 201, location=f"/v1/data-sources/{entry.id}")
+    return json(shown(context, entry), 201, location=f"/v1/data-sources/{entry.id}")
 
 
 def delete(context: Context, _request: Request, ds: str) -> Any:
@@ -181,10 +182,13 @@ def spec(context: Context, _request: Request, ds: str, table: str) -> Any:
 # What they build on.
 
 
-def shown(entry: Entry) -> dict[str, Any]:
+def shown(context: Context, entry: Entry) -> dict[str, Any]:
     """A source as it may be seen: its secrets are hidden."""
-    known = catalogue.installed()[0].get(entry.driver)
-    every = known.options() if known is not None else []
+    every = context.catalogue.options(entry)
+    if every is None:  # nobody knows which of them are secret
+        config = dict.fromkeys(entry.config, options.HIDDEN)
+    else:
+        config = options.shown(every, entry.config)
     return {
         "id": entry.id,
         "name": entry.name,
@@ -192,7 +196,7 @@ def shown(entry: Entry) -> dict[str, Any]:
         "description": entry.description or None,
         "type": None,
         "enabled": entry.enabled,
-        "config": options.shown(every, entry.config),
+        "config": config,
     }
 
 
@@ -248,7 +252,7 @@ def _config(given: Any) -> dict[str, Any]:
 def _check(entry: Entry) -> None:
     """Raise ApiError for a driver that there is not, and for options that it does not take."""
     try:
-        driver = catalogue.known(entry.driver)
+        driver = installed_driver(entry.driver)
     except exceptions.ConfigError as error:
         raise ApiError(400, f"Invalid driver: {entry.driver}: {error}") from error
     every = {o.dest: o for o in driver.options()}
@@ -297,6 +301,7 @@ SOURCES, SOURCE = "/v1/data-sources", "/v1/data-sources/{ds}"
 TABLE = SOURCE + "/tables/{table}"
 CREATED = answers(SOURCE_OUT, body=SOURCE_IN, status=201)
 EMPTY = {"type": ""}
+DONE = {"query": ACTION, "needs": ("action",), "body": OBJECT}
 READ = answers(ROWS_OUT, query=PAGE, further=SAME)
 ROUTES = [
     Route("GET", "/", versions, "The versions.", open=True, about=answers(OBJECT)),
@@ -308,7 +313,7 @@ ROUTES = [
     Route("POST", SOURCES, create, "Create a source.", about=CREATED),
     Route("GET", SOURCE, source, "One source.", about=answers(SOURCE_OUT)),
     Route("DELETE", SOURCE, delete, "Delete a source.", about=answers({"type": "null"})),
-    Route("POST", SOURCE, act, "Refresh or execute.", about={"query": ACTION, "body": OBJECT}),
+    Route("POST", SOURCE, act, "Refresh or execute.", about=DONE),
     Route("GET", f"{SOURCE}/schema", schema, "Every table's columns.", about=answers(SCHEMA)),
     Route("GET", f"{SOURCE}/status", status, "How a source fares.", about=answers(OBJECT)),
     Route("GET", f"{SOURCE}/actions", actions, "What it can do.", about=answers(NAMED)),

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from congress_dse import catalogue, config, exceptions, sources
+from congress_dse import catalogue, config, exceptions, sources, telemetry
 from congress_dse.api import access
 from congress_dse.commands import common
 
@@ -27,6 +27,7 @@ def run(args: argparse.Namespace) -> int:
         access.authenticate(conf)
         access.tls(conf)
         names += [e.name for e in catalogue.store(conf).entries() if e.name not in names]
+    telemetry.check(conf)
     for source, table in common.watched(args.watch):
         if source not in names:
             raise exceptions.ConfigError(

@@ -17,6 +17,7 @@ from typing import Any, TextIO
 
 from congress_dse import config, exceptions
 from congress_dse.apiworker import LISTENER, ApiWorker
+from congress_dse.chronicle import Chronicle
 from congress_dse.commands import common
 from congress_dse.engineworker import EngineWorker
 from congress_dse.links.way import Way
@@ -50,18 +51,21 @@ def run(args: argparse.Namespace) -> int:
     check(files, args.watch)
     _set_up_log(conf)
     own = conf[processes.GROUP]
-    manager = ServiceManager(
-        graceful_shutdown_timeout=own.graceful_shutdown_timeout,
-        control=_control(conf, own),
-        title="congress-dse",
-        graceful_interrupt=True,
-        **_limits(own),
-    )
-    watch = {"tables": tables, "colour": _colour(args.colour, sys.stdout), "json": args.json}
-    with _links_home(own.workers) as home:
-        _staff(manager, conf, (files, watch, Way(home, conf[config.LINKS].node)))
-        LOG.info("serving; pid %d", os.getpid())
-        manager.run()
+    with _home() as home:
+        control = _control(conf, own, home)
+        manager = ServiceManager(
+            graceful_shutdown_timeout=own.graceful_shutdown_timeout,
+            control=control,
+            title="congress-dse",
+            graceful_interrupt=True,
+            **_limits(own),
+        )
+        watch = {"tables": tables, "colour": _colour(args.colour, sys.stdout), "json": args.json}
+        way = Way(home if own.workers else "", conf[config.LINKS].node, control)
+        _staff(manager, conf, (files, watch, way))
+        with _chronicle(manager, conf):
+            LOG.info("serving; pid %d", os.getpid())
+            manager.run()
     LOG.info("stopped")
     return 0
 
@@ -87,6 +91,20 @@ def _staff(manager: ServiceManager, conf: Any, parts: tuple[list[str], Any, Way]
         )
         sizes[api] = conf.api.api_workers
     manager.register_hooks(on_reload=lambda: _reload(manager, files, sizes))
+
+
+@contextlib.contextmanager
+def _chronicle(manager: ServiceManager, conf: Any) -> Iterator[None]:
+    """Have what happens kept in the engine's timeline."""
+    chronicle = Chronicle(config.database(conf), conf[config.LINKS].node)
+    manager.register_hooks(on_event=chronicle.note)
+    about = {"subject": "engine", "text": f"master pid {os.getpid()}"}
+    chronicle.note({"kind": "engine-started", **about})
+    try:
+        yield
+    finally:
+        chronicle.note({"kind": "engine-stopped", **about})
+        chronicle.close()
 
 
 def check(files: list[str], watch: list[str] = ()) -> None:  # type: ignore[assignment]
@@ -130,11 +148,8 @@ def _reload(manager: ServiceManager, files: list[str], sizes: dict[str, int]) ->
 
 
 @contextlib.contextmanager
-def _links_home(workers: int) -> Iterator[str]:
-    """A directory of this engine's own, in which its workers find each other; none for one."""
-    if not workers:
-        yield ""
-        return
+def _home() -> Iterator[str]:
+    """A directory of this engine's own, in which its workers find each other."""
     try:
         scratch = Scratch()
     except OSError as error:
@@ -165,8 +180,8 @@ def _bound(manager: ServiceManager, api: Any) -> tuple[str, ...]:
     return (LISTENER,)
 
 
-def _control(conf: Any, own: Any) -> str:
-    """Where this engine takes orders; nowhere, where another has the place that none configured."""
+def _control(conf: Any, own: Any, home: str) -> str:
+    """Where this engine takes orders: in its own directory, where another has the usual place."""
     path = config.control_path(conf)
     try:
         ask(path, {"command": "workers"}, ANSWER_S)
@@ -174,8 +189,9 @@ def _control(conf: Any, own: Any) -> str:
         return path
     if own.control_socket:
         raise exceptions.ConfigError(f"[processes] control_socket: an engine listens at {path}")
-    LOG.warning("another engine listens at %s: this one takes orders by signals only", path)
-    return ""
+    mine = os.path.join(home, "control")
+    LOG.warning("another engine listens at %s: this one takes orders at %s", path, mine)
+    return mine
 
 
 def _limits(own: Any) -> dict[str, Any]:

@@ -123,14 +123,14 @@ class Desk:
             mark, at = _place(marker)
             answer |= {"epoch": mark[0], "version": mark[1]}
         rows = self._snapshot(table, mark, published, fresh=not marker)
-        part = _part(rows, at, int(args.get("limit") or 0))
-        after = at + len(part)
+        page = part(rows, at, int(args.get("limit") or 0))
+        after = at + len(page)
         more = after < len(rows)
         if not more:
             self._held.pop((table, *mark), None)
         return {
             **answer,
-            "rows": part,
+            "rows": page,
             "total": len(rows),
             "marker": f"{mark[0]}.{mark[1]}.{after}" if more else "",
         }
@@ -352,12 +352,12 @@ def _place(marker: str) -> tuple[list[int], int]:
     return [int(parts[0]), int(parts[1])], int(parts[2])
 
 
-def _part(rows: list[Any], at: int, limit: int) -> list[Any]:
+def part(rows: list[Any], at: int, limit: int) -> list[Any]:
     """The rows from `at` on that one answer takes."""
-    part = [plain_row(row) for row in rows[at : at + min(limit or PART_ROWS, PART_ROWS)]]
-    while len(part) > 1 and len(repr(part).encode("utf-8", "replace")) > PART_B:
-        part = part[: len(part) // 2]
-    return part
+    page = [plain_row(row) for row in rows[at : at + min(limit or PART_ROWS, PART_ROWS)]]
+    while len(page) > 1 and len(repr(page).encode("utf-8", "replace")) > PART_B:
+        page = page[: len(page) // 2]
+    return page
 
 
 def plain_row(row: Any) -> Any:

@@ -24,6 +24,8 @@ SETTLED_S = 2.0  # a file whose end may be missing is taken as it is once it res
 
 Row = tuple[Any, ...]
 
+FAULTS = (ValueError, RecursionError, csv.Error, yaml.YAMLError, exceptions.SourceError)
+
 
 class FileDriver(PollingDataSourceDriver):
     """The tables of one folder."""
@@ -91,7 +93,7 @@ class FileDriver(PollingDataSourceDriver):
     def _parsed(file: Path, text: str) -> tuple[Row, set[Row]]:
         try:
             return READERS[file.suffix.lower()](text)
-        except (ValueError, csv.Error, yaml.YAMLError, exceptions.SourceError) as error:
+        except FAULTS as error:
             raise exceptions.SourceError(f"{file.name}: {describe(error)}") from error
 
 
@@ -115,8 +117,23 @@ def read_json(text: str) -> tuple[Row, set[Row]]:
 
 
 def read_yaml(text: str) -> tuple[Row, set[Row]]:
-    """Columns and rows of a YAML list."""
-    return values.table(yaml.safe_load(text))
+    """Columns and rows of a YAML list; a date or a time is text in ISO 8601."""
+    return values.table(yaml.load(text, Loader=_Yaml))  # noqa: S506 - a safe one
+
+
+class _Yaml(yaml.SafeLoader):
+    """YAML of plain values; tells where a date stands that is none."""
+
+    def construct_yaml_timestamp(self, node: yaml.ScalarNode) -> Any:
+        try:
+            return super().construct_yaml_timestamp(node)
+        except ValueError as error:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{node.value!r} is no date: {error}", node.start_mark
+            ) from error
+
+
+_Yaml.add_constructor("tag:yaml.org,2002:timestamp", _Yaml.construct_yaml_timestamp)
 
 
 READERS: dict[str, Callable[[str], tuple[Row, set[Row]]]] = {

@@ -31,6 +31,8 @@ class Polling:
         self.failing_since: float | None = None
         self.running_since: float | None = None
         self.last_good: float | None = None
+        self.took_s: float | None = None  # the last poll, from its start to its end
+        self.count = self.failed_count = 0
         self._draw = draw
         self._requested = False
         self._due: float | None = float("-inf") if period_s else None
@@ -53,7 +55,7 @@ class Polling:
 
     def succeeded(self, now: float) -> None:
         """The running poll has brought its rows."""
-        begun = self._over()
+        begun = self._over(now)
         self.failures, self.cause, self.failing_since = 0, None, None
         self.last_good = now
         if self.period_s:
@@ -62,8 +64,9 @@ class Polling:
 
     def failed(self, now: float, cause: BaseException) -> None:
         """The running poll has failed, or was ended for being late."""
-        self._over()
+        self._over(now)
         self.failures += 1
+        self.failed_count += 1
         self.cause = cause
         if self.failing_since is None:
             self.failing_since = now
@@ -76,8 +79,10 @@ class Polling:
         """Whether the source counts as down."""
         return self.failures >= OPEN_AFTER
 
-    def _over(self) -> float:
+    def _over(self, now: float) -> float:
         begun = self.running_since
         assert begun is not None
+        self.count += 1
+        self.took_s = round(now - begun, 6)
         self.running_since = None
         return begun

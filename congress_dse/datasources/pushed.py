@@ -23,6 +23,7 @@ APPLY_S = 30.0  # in which a written table is published; longer, and the service
 Row = tuple[Any, ...]
 
 _SCALARS = (str, int, float, bool, type(None))
+_KINDS = frozenset(_SCALARS)
 
 
 class PushedDataSourceDriver(ExecutionDriver, DataSourceDriver):
@@ -191,8 +192,9 @@ def _row(columns: tuple[str, ...], obj: Any) -> Row:
         raise ValueError(
             f"has {len(obj)} values; the columns are {len(columns)}: {', '.join(columns)}"
         )
-    for column, value in zip(columns, obj, strict=True):
-        if not isinstance(value, _SCALARS):
-            kind = type(value).__name__
-            raise ValueError(f"{column} is a {kind}; allowed: text, number, true, false, null")
+    if not _KINDS.issuperset(map(type, obj)):
+        for column, value in zip(columns, obj, strict=True):
+            if not isinstance(value, _SCALARS):  # of a subclass it may be
+                kind = type(value).__name__
+                raise ValueError(f"{column} is a {kind}; allowed: text, number, true, false, null")
     return values.row(obj)

@@ -227,6 +227,7 @@ class DataSourceDriver(deepsix.deepSix):
             since = before.since if before is not None else dt.datetime.now(dt.UTC)
             self.stale[table] = Stale(text, since)
             LOG.warning("%s: table %s is stale: %s", self.name, table, text)
+            self._notice("source-stale", f"table {table}: {text}", "warning")
 
     def mark_fresh(self, table: str) -> None:
         """Say that `table` is up to date."""
@@ -234,6 +235,13 @@ class DataSourceDriver(deepsix.deepSix):
         if stale is not None:
             age_s = (dt.datetime.now(dt.UTC) - stale.since).total_seconds()
             LOG.info("%s: table %s is up to date again after %.1f s", self.name, table, age_s)
+            self._notice("source-fresh", f"table {table}: up to date again after {age_s:.1f} s")
+
+    def _notice(self, kind: str, text: str, level: str = "info") -> None:
+        """Tell the bus, if there is one, what happened."""
+        notice = getattr(self.dataPath, "notice", None)
+        if notice is not None:
+            notice(kind, self.name, text, level)
 
     def describe(self, cause: BaseException | str) -> str:
         """A cause in one line, without this source's secrets."""

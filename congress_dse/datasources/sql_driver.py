@@ -20,6 +20,7 @@ from congress_dse.datasources.sql_reading import Followed, Query, Reader, engine
 from congress_dse.runtime import chosen as runtime
 
 LOG = logging.getLogger(__name__)
+READING = 0.9  # part of poll_deadline that the queries have
 RELISTEN_S, RELISTEN_MAX_S = 0.5, 30.0  # waits before LISTEN is tried again, doubled each time
 
 
@@ -33,7 +34,8 @@ class SqlDriver(PollingDataSourceDriver):
             required=True,
             secret=True,
             help="URL of the database, as SQLAlchemy takes it: "
-            "postgresql://user:password@host/database, sqlite:////path.",
+            "postgresql://user:password@host/database, mysql://..., mariadb://..., "
+            "sqlite:////path.",
         ),
         cfg.MultiOpt(
             "query",
@@ -82,9 +84,10 @@ class SqlDriver(PollingDataSourceDriver):
         url = url_of(self.args["connection"])
         if url.password:
             self._secrets.append(str(url.password))
-        self.reader = Reader(
-            self.args["connection"], queries, self.poll_deadline, int(self.args["max_rows"])
-        )
+        # A slow query ends before the poll does: its table alone is stale, with the server's words.
+        deadline_s = self.poll_deadline * READING
+        most = int(self.args["max_rows"])
+        self.reader = Reader(self.args["connection"], queries, deadline_s, most)
         self.columns: dict[str, tuple[str, ...]] = {}
         self.listening = False
         self._followed: dict[str, Followed] = {}

@@ -17,9 +17,11 @@ from sqlalchemy import event, exc, pool
 
 from congress_dse import exceptions
 from congress_dse.datasources import statements, values
+from congress_dse.runtime import chosen as runtime
 
 BATCH = 1000  # rows fetched at a time; beside those of the table no more are held
 CONNECT_S = 5
+SILENCE_S = 60.0
 LOOKS = 10_000  # steps of SQLite's machine between two looks at the clock
 
 # What these say of a lost connection comes as an exception, too. They say it in the native thread,
@@ -39,7 +41,13 @@ _LIBPQ = {
 CONNECT_ARGS: dict[str, dict[str, Any]] = {
     "psycopg": _LIBPQ,
     "psycopg2": _LIBPQ,
-    "pymysql": {"connect_timeout": CONNECT_S},
+    "pymysql": {"connect_timeout": CONNECT_S, "charset": "utf8mb4"},
+}
+PLAIN = {  # what a URL that names no driver means
+    "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mariadb+pymysql",
 }
 READ_ONLY: dict[str, tuple[str, ...]] = {
     "postgresql": (
@@ -47,8 +55,14 @@ READ_ONLY: dict[str, tuple[str, ...]] = {
         "SET LOCAL statement_timeout = {deadline_ms:.0f}",
     ),
     "sqlite": ("PRAGMA query_only = ON",),
-    "mysql": ("SET TRANSACTION READ ONLY",),
-    "mariadb": ("SET TRANSACTION READ ONLY",),
+    "mysql": (
+        "SET SESSION max_execution_time = {deadline_ms:.0f}",
+        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+    ),
+    "mariadb": (
+        "SET SESSION max_statement_time = {deadline_s:.3f}",
+        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+    ),
     "oracle": ("SET TRANSACTION READ ONLY",),
 }
 
@@ -86,7 +100,7 @@ class Reader:
         self.queries = queries
         self.deadline_s = deadline_s
         self.most = most
-        self.engine = engine(url_of(connection))
+        self.engine = engine(url_of(connection), deadline_s + CONNECT_S)
         self._ends = 0.0
         for name in SILENT:
             logging.getLogger(name).disabled = True
@@ -111,8 +125,9 @@ class Reader:
         """A transaction that cannot write, and that is rolled back whatever it did."""
         left_s = max(0.001, self._ends - time.monotonic())
         with connection.begin() as transaction:
-            for statement in READ_ONLY.get(connection.dialect.name, ()):
-                connection.exec_driver_sql(statement.format(deadline_ms=left_s * 1000))
+            for statement in READ_ONLY.get(_kind(connection.dialect), ()):
+                told = statement.format(deadline_ms=left_s * 1000, deadline_s=left_s)
+                connection.exec_driver_sql(told)
             if connection.dialect.name == "sqlite":
                 driver: Any = connection.connection.driver_connection
                 driver.set_progress_handler(lambda: time.monotonic() > self._ends, LOOKS)
@@ -163,33 +178,24 @@ class Reader:
 
 
 def url_of(connection: str) -> sa.URL:
-    """The URL, with psycopg 3 for PostgreSQL where it names no driver; ValueError for none."""
+    """The URL, with a driver for PostgreSQL and MySQL where it names none; ValueError for none."""
     try:
         url = sa.make_url(connection)
     except exc.ArgumentError:
         raise ValueError("not a URL such as postgresql://user:password@host/database") from None
-    plain = url.drivername in {"postgresql", "postgres"}
-    return url.set(drivername="postgresql+psycopg") if plain else url
+    return url.set(drivername=PLAIN.get(url.drivername, url.drivername))
 
 
-def engine(url: sa.URL) -> sa.Engine:
+def engine(url: sa.URL, silence_s: float = SILENCE_S) -> sa.Engine:
     """An engine that connects anew for each poll; a file of SQLite is opened read-only.
+
+    A server of MySQL's kind is lost once it has said nothing for `silence_s`.
 
     A pool would have locks, and a lock of a patched standard library must never be met by two
     native threads: the one that waits is not woken.
     """
     if url.get_backend_name() != "sqlite":
-        made = sa.create_engine(
-            url,
-            connect_args={
-                key: value
-                for key, value in CONNECT_ARGS.get(url.get_driver_name(), {}).items()
-                if key not in url.query
-            },
-            poolclass=pool.NullPool,
-        )
-        event.listen(made, "handle_error", _close_cursor)
-        return made
+        return _remote(url, silence_s)
     path = url.database or ":memory:"
     if path == ":memory:" or path.startswith("file:"):
         return sa.create_engine(url, poolclass=pool.NullPool)
@@ -199,6 +205,26 @@ def engine(url: sa.URL) -> sa.Engine:
         return sqlite3.connect(address, uri=True, timeout=CONNECT_S, check_same_thread=False)
 
     return sa.create_engine("sqlite://", creator=opened, poolclass=pool.NullPool)
+
+
+def _remote(url: sa.URL, silence_s: float) -> sa.Engine:
+    name, module = url.get_driver_name(), None
+    args = dict(CONNECT_ARGS.get(name, {}))
+    if name == "pymysql":
+        # It is written in Python, and would wait in a hub of the native thread's own.
+        module = runtime.unpatched(name)
+        args |= {"read_timeout": silence_s, "cursorclass": module.cursors.SSCursor}
+    connect_args = {key: value for key, value in args.items() if key not in url.query}
+    made = sa.create_engine(url, module=module, connect_args=connect_args, poolclass=pool.NullPool)
+    if module is not None:
+        made.dialect.supports_server_side_cursors = False  # they would be of the other copy
+    event.listen(made, "handle_error", _close_cursor)
+    return made
+
+
+def _kind(dialect: Any) -> str:
+    """The name of a dialect; MariaDB's also where the URL says mysql."""
+    return "mariadb" if getattr(dialect, "is_mariadb", False) else str(dialect.name)
 
 
 def listening(connection: str, channels: Iterable[str]) -> Any:
@@ -252,7 +278,8 @@ def _told() -> Iterator[None]:
         yield
     except exc.DBAPIError as error:
         # The first line: what follows shows the statement, whose cursor has another name each time.
-        words = str(error.orig).strip().splitlines() or [type(error.orig).__name__]
+        said = error.orig.args[-1:] if error.orig is not None else ()  # after MySQL's number
+        words = str(said[0] if said else "").strip().splitlines() or [type(error.orig).__name__]
         raise exceptions.SourceError(words[0]) from error
     except (exc.SQLAlchemyError, sqlite3.Error, ValueError, OverflowError) as error:
         raise exceptions.SourceError(str(error)) from error

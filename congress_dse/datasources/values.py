@@ -1,9 +1,9 @@
 """What any source's values become in a row: text and numbers that every link and reader can carry.
 
 None and bool are text, as in Congress's tables. What is exact and no number of JSON, such as a
-decimal, a time (ISO 8601) or an UUID, is text; bytes are hexadecimal text; a list or an object is
-JSON text. NaN and the infinities are text: no NaN is equal to itself, and such a row would seem to
-change at each poll.
+decimal, a time (ISO 8601) or an UUID, is text; bytes are hexadecimal text; a list, a set or an
+object is JSON text. NaN and the infinities are text: no NaN is equal to itself, and such a row
+would seem to change at each poll.
 """
 
 import datetime as dt
@@ -15,6 +15,7 @@ from congress_dse import exceptions
 
 Row = tuple[Any, ...]
 
+_JSON = (str, bool, int)
 _INT_MAX = 2**63  # what 64 bits cannot hold, no binary link carries
 
 
@@ -45,8 +46,9 @@ def table(items: Any) -> tuple[Row, set[Row]]:
     if not isinstance(items, list):
         raise exceptions.SourceError(f"not a list of rows but {type(items).__name__}")
     if all(isinstance(item, dict) for item in items):
-        columns = tuple(dict.fromkeys(str(name) for item in items for name in item))
-        return columns, {row(map(item.get, columns)) for item in items}
+        named = [{str(scalar(name)): value for name, value in item.items()} for item in items]
+        columns = tuple(dict.fromkeys(name for item in named for name in item))
+        return columns, {row(map(item.get, columns)) for item in named}
     lists = [item if isinstance(item, list) else [item] for item in items]
     width = max((len(item) for item in lists), default=0)
     if any(len(item) != width for item in lists):
@@ -64,6 +66,17 @@ def _rare(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).hex()
-    if isinstance(value, dict | list | tuple):
-        return json.dumps(value, sort_keys=True, default=str, ensure_ascii=False)
+    if isinstance(value, dict | list | tuple | set | frozenset):
+        return _encodable(json.dumps(_plain(value), sort_keys=True, ensure_ascii=False))
     return _encodable(str(value))
+
+
+def _plain(value: Any) -> Any:
+    """A value inside a list or an object as JSON has it; names are text, and a set has an order."""
+    if isinstance(value, dict):
+        return {str(scalar(name)): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, set | frozenset):
+        return sorted(map(_plain, value), key=str)
+    return value if value is None or isinstance(value, _JSON) else scalar(value)

@@ -8,6 +8,7 @@ row of `KINDS`: the types of its values and the method that takes it.
 
 import logging
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any, Protocol
 
 from congress_dse import exceptions
@@ -22,6 +23,7 @@ from congress_dse.links.inlets import Inlets
 from congress_dse.links.outlets import Outlets
 from congress_dse.runtime import chosen as runtime
 from congress_dse.subscribing import LATE_S
+from congress_dse.tracing import here, read
 
 LOG = logging.getLogger(__name__)
 BEAT_S = 0.4  # between a change and the repetition of its number
@@ -68,7 +70,8 @@ class Bridge(deepSix):
         if handler is None or (msg.key == self.name and msg.type not in _ANSWERS):
             super().receive(msg)
         else:
-            getattr(self, handler)(msg)
+            with nullcontext() if msg.trace is None else here.continued(msg.trace):
+                getattr(self, handler)(msg)
             self._arm()
 
     def inlost(self, msg: d6msg) -> None:
@@ -153,6 +156,7 @@ class Bridge(deepSix):
         services = [[s.name, list(s.keys), s.born] for s in self.cage.bus.announced.values()]
         self._say([node], "", ["routes", services])
         LOG.info("%s: node %s joined", self.name, node)
+        self.cage.notice("node-joined", node, f"over {self.name}", "info")
 
     def left(self, node: str, why: str) -> None:
         """A node is gone, with all that it had; what waits for it is answered."""
@@ -165,6 +169,7 @@ class Bridge(deepSix):
             self._local(msg)
         self.inlets.routed()
         LOG.warning("%s: node %s is gone: %s", self.name, node, why)
+        self.cage.notice("node-left", node, why, "warning")
         self.cage.bus.changed()
 
     def announce(self, service: Service) -> None:
@@ -245,6 +250,15 @@ class Bridge(deepSix):
         if msg is not None:
             self._local(msg)
 
+    def _in_traced(self, node: Node, message: list[Any]) -> None:
+        """Take a message with the trace that it continues; one that is none is left out."""
+        _, parent, state, inner = message
+        if not inner or inner[0] not in _TRACED:
+            raise exceptions.WireError("a message with a trace that has none")
+        trace = read(parent, state)
+        with nullcontext() if trace is None else here.continued(trace):
+            self.arrived(node.id, inner)
+
     def _in_probe(self, _node: Node, message: list[Any]) -> None:
         self._follow(message[1:])
 
@@ -296,8 +310,10 @@ class Bridge(deepSix):
 
     def _say(self, nodes: Iterable[str], topic: str, message: list[Any]) -> bool:
         """Give a message to the transport; only updates of tables can wait."""
-        data = wire.encode(message)
         can_wait = message[0] == "pub"
+        if here.used and message[0] in _TRACED and (trace := here.current()) is not None:
+            message = ["traced", *trace, message]
+        data = wire.encode(message)
         return self.transport.send(nodes, topic, wire.parts(data, self._number()), can_wait)
 
     def _local(self, msg: d6msg) -> None:
@@ -335,6 +351,7 @@ def _service(values: Any) -> Service:
     return Service(values[0], tuple(values[1]), values[2])
 
 
+_TRACED = ("pub", "req", "cmd", "rep")
 _ANSWERS = {"pub", "mark", "rep"}  # to what the bridge asked for on behalf of a far node
 _FROM_HERE = {
     "pub": "_publish",
@@ -360,5 +377,6 @@ KINDS: dict[str, tuple[tuple[Any, ...], str]] = {
     "req": ((str, str, str, str, _ANY, _MAYBE, dict), "_in_errand"),
     "cmd": ((str, str, str, str, _ANY, _MAYBE, dict), "_in_errand"),
     "rep": ((str, str, str, str, list, _ANY), "_in_reply"),
+    "traced": ((str, str, list), "_in_traced"),
     "probe": ((str, str, str, str, list), "_in_probe"),
 }

@@ -8,7 +8,8 @@ called in its own thread, and its methods may be called from any.
   connection was lost is sent again over the next. Who receives drops what comes twice.
 * A binding stands before anything that is published after it is sent.
 * At most `prefetch` messages are handed up before `done` says that they were handled.
-* It is ``up`` when consumption is proven: a probe came back through exchange and queue.
+* It is ``up`` when consumption is proven: a probe came back through exchange and queue, or the
+  broker has taken one and delivers what was in the queue before it.
 """
 
 import logging
@@ -170,6 +171,7 @@ class Broker:
             unconfirmed=outbox.unconfirmed,
             unhandled=ledger.unhandled,
             bindings=len(context.bindings),
+            proof=probe.proof if probe else "",
             probe_s=probe.round_trip_s if probe else None,
             probe_age_s=None if back_at is None else now - back_at,
         )

@@ -90,7 +90,7 @@ class Consumer:
         self._on_message, self._on_probe = on_message, on_probe
         self._held: deque[Any] = deque()  # came while the receiver had all that it may have
         self.exchange = self.queue = ""
-        self.heard = False  # something was delivered since the host looked
+        self.heard = False  # messages were delivered since the host looked
 
     def open(
         self, exchange: str, queue: str, limits: BrokerLimits, bindings: Bindings, first: bool
@@ -146,11 +146,12 @@ class Consumer:
             self._hand(self._held.popleft())
 
     def _on_delivery(self, message: Any) -> None:
-        self.heard = True
         if message.properties.get("type") == PROBE:
             self.line.channel.basic_ack(message.delivery_info["delivery_tag"])
             self._on_probe(bytes(message.body).decode(errors="replace"))
-        elif self._held or not self._ledger.room():
+            return
+        self.heard = True
+        if self._held or not self._ledger.room():
             self._held.append(message)
         else:
             self._hand(message)

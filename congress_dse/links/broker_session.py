@@ -90,6 +90,7 @@ class Session:
         )
         self.publisher = Publisher(native, lines[1], context.outbox)
         self._lines = lines
+        self._number = number
         self._clash = False
         for line in lines:
             line.wire.closing_at = lambda: context.closing_at
@@ -137,7 +138,7 @@ class Session:
             self.probe.rest(now)
         if self.probe.wants(now) and not blocked:
             self.probe.sent(now)
-            body = f"{context.instance} {self.probe.number}"
+            body = f"{context.instance} {self._number} {self.probe.number}"
             self.publisher.probe(context.probe_key, body, limits.probe_limit_s)
         self.publisher.publish(0 if binding else waiting)
         for line in self._lines:
@@ -179,8 +180,12 @@ class Session:
 
     def _on_probe(self, text: str) -> None:
         instance, _, number = text.partition(" ")
-        if instance == self._context.instance and number.isdigit():
-            self.probe.back(int(number), monotonic())
+        if instance == self._context.instance:
+            session, _, probe = number.partition(" ")
+            if session == str(self._number) and probe.isdigit():
+                self.probe.back(
+                    int(probe), monotonic()
+                )  # one of an older connection proves nothing
         elif not self._clash:
             self._clash = True
             LOG.error(

@@ -69,6 +69,7 @@ class BrokerStatistics:
     unconfirmed: int
     unhandled: int  # handed up, and not said to be handled
     bindings: int
+    proof: str  # by what consumption over this connection was proven: "probe", "delivery", or ""
     probe_s: float | None  # the last probe's way out and back
     probe_age_s: float | None  # since it came back
 

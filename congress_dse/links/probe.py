@@ -12,13 +12,18 @@ class Probe:
     def __init__(self, every_s: float, limit_s: float) -> None:
         self.every_s, self.limit_s = every_s, limit_s
         self.number = 0
-        self.proven = False
+        self.proof = ""
         self.round_trip_s: float | None = None
         self.back_at: float | None = None
         self._sent_at: float | None = None
         self._heard_at = 0.0
         self._next_at = 0.0
         self._taken = False
+
+    @property
+    def proven(self) -> bool:
+        """Whether consumption is proven: `proof` is by what first, "probe" or "delivery"."""
+        return bool(self.proof)
 
     def wants(self, now: float) -> bool:
         """Whether a probe is to be sent now."""
@@ -36,12 +41,13 @@ class Probe:
     def heard(self, now: float) -> None:
         """Something was delivered; with a probe in the queue behind it that proves both ways."""
         self._heard_at = now
-        self.proven = self.proven or self._taken
+        if self._taken:
+            self.proof = self.proof or "delivery"
 
     def back(self, number: int, now: float) -> None:
         """A probe of ours came back; an older one says nothing."""
         if number == self.number and self._sent_at is not None:
-            self.proven = True
+            self.proof = self.proof or "probe"
             self.round_trip_s, self.back_at = now - self._sent_at, now
             self._sent_at, self._next_at = None, now + self.every_s
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 class Way:
     """Plain values, for they cross to a spawned process.
 
-    `home` is the directory of the engine's local links, `host` what its nodes are called after.
+    `home` is the directory of the engine's local links, `host` what its nodes are called after,
+    `control` where its master listens for orders.
     """
 
     home: str
     host: str
+    control: str = ""

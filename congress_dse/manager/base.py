@@ -41,5 +41,12 @@ class Service:
         A service that does not override this is replaced by a fresh one at each reload.
         """
 
+    def inquire(self, what: str, args: dict[str, Any]) -> dict[str, Any]:
+        """Tell what an operator asks, as plain data.
+
+        Called from a native thread, also while the loop is blocked: it may read, and not wait.
+        """
+        return {}
+
     def replay(self, payload: Any) -> Any:
         """Take a parked piece of work again, once."""

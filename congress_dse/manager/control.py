@@ -134,11 +134,17 @@ class Control:
 
 
 def _status(snapshot: dict[str, Any], now: float) -> dict[str, Any]:
-    return {**snapshot, "workers": _workers(snapshot, now), "pid": os.getpid()}
+    ends = [_ended(end, now) for end in snapshot.get("ends", ())]
+    return {**snapshot, "workers": _workers(snapshot, now), "ends": ends, "pid": os.getpid()}
 
 
 def _workers(snapshot: dict[str, Any], now: float) -> list[dict[str, Any]]:
     return [_aged(worker, now) for worker in snapshot.get("workers", ())]
+
+
+def _ended(end: dict[str, Any], now: float) -> dict[str, Any]:
+    told = {key: value for key, value in end.items() if key != "ended_at"}
+    return {**told, "ended_s_ago": round(now - end["ended_at"], 3)}
 
 
 def _aged(worker: dict[str, Any], now: float) -> dict[str, Any]:

@@ -89,8 +89,9 @@ class Crew:
         self._out += [Tell(member.serial, {"order": "reload"}) for member in heed]
         return {member.serial for member in heed if member.state == "ready"}
 
-    def stop(self, member: Member, now: float) -> None:
+    def stop(self, member: Member, now: float, why: str = "") -> None:
         """Stop `member` gracefully; a starting one has no ear yet and nothing in hand."""
+        member.leaves = member.leaves or why
         if member.state == "starting":
             self._out.append(Kill(member.serial, soft=True))
             member.deadline = now + TERMINATE_S
@@ -117,7 +118,7 @@ class Crew:
             self._say(
                 logging.INFO, f"{old.name}: pid {old.pid} makes way to pid {new.pid} ({new.why})"
             )
-            self.stop(old, now)
+            self.stop(old, now, f"{new.why}: pid {new.pid} takes over")
         if new.why == "restart":
             self._out.append(Replaced(new.name, ""))
 
@@ -161,7 +162,7 @@ class Crew:
     def _shrink(self, now: float) -> None:
         for member in list(self.members.values()):
             if member.slot >= self.workers and member.state in {"starting", "ready"}:
-                self.stop(member, now)
+                self.stop(member, now, "resize: not wanted any more")
 
     def _fill(self, now: float) -> None:
         for slot in range(self.workers):
@@ -183,7 +184,7 @@ class Crew:
             self._start(slot, now, grace_s, replaces=ready[0].serial, why=why)
         else:
             self._say(logging.INFO, f"{ready[0].name}: stops for its successor ({why})")
-            self.stop(ready[0], now)
+            self.stop(ready[0], now, f"{why}: its successor waits for the place")
 
     def _start(
         self, slot: int, now: float, grace_s: float, replaces: int | None = None, why: str = ""

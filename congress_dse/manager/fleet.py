@@ -25,6 +25,7 @@ from congress_dse.manager.roster import (
     Dead,
     Decision,
     Finish,
+    Happened,
     Member,
     Reloaded,
     Replaced,
@@ -34,6 +35,7 @@ from congress_dse.manager.roster import (
 from congress_dse.supervision import Supervisor, Verdict
 
 GIVE_UP_S = 1.5  # for the others, when supervision escalates
+CAUSE_MAX = 4000  # characters that are kept of what ended a worker
 RETRY_EXCHANGE_S = 10.0  # after a recycled worker's successor failed
 
 
@@ -66,6 +68,7 @@ class Fleet(Muster):
         crew.workers = workers
         crew.retry_at.clear()
         self._say(logging.INFO, f"{service}: {workers} workers wanted")
+        self._out.append(Happened("resize", service, f"{workers} workers are wanted"))
         return self._settle(now)
 
     def restart(self, service: str, slot: int | None, now: float) -> list[Decision]:
@@ -83,7 +86,7 @@ class Fleet(Muster):
         crew = self.crew(service, slot)
         crew.held.add(slot)
         for member in crew.inside(slot, "starting", "ready"):
-            crew.stop(member, now)
+            crew.stop(member, now, "drained")
         return self._settle(now)
 
     def reload(self, now: float) -> list[Decision]:
@@ -114,7 +117,7 @@ class Fleet(Muster):
         self._out.append(Announce("stopping"))
         for member in reversed(list(self.members())):
             if member.state in {"starting", "ready"}:
-                self.crews[member.service].stop(member, now)
+                self.crews[member.service].stop(member, now, "the engine stops")
             if within_s is not None and member.state == "stopping":
                 limit = now + within_s
                 member.deadline = limit if member.deadline is None else min(member.deadline, limit)
@@ -154,6 +157,8 @@ class Fleet(Muster):
         if member.name in self.supervisor.children:
             self.supervisor.started(member.name, now)
         self._say(logging.INFO, f"{member.name}: ready after {boot_s:.2f} s, pid {member.pid}")
+        text = f"pid {member.pid} serves after {boot_s:.2f} s; {member.why or 'a start'}"
+        self._out.append(Happened("worker-ready", member.name, text))
         if member.replaces is not None:
             crew.take_over(member, now)
         return self._settle(now)
@@ -192,6 +197,7 @@ class Fleet(Muster):
         self.reloading.in_place.discard(serial)
         end = ending(member, exit_code, note)
         self._out.append(Dead(member.service, member.slot, exit_code))
+        self._note_end(member, exit_code, end, now)
         if self.ending or member.state == "stopping" or member.kill_cause == "late to stop":
             self._say(logging.INFO, f"{member.name}: ended with {exit_code}, pid {member.pid}")
         elif member.replaces in crew.members:
@@ -252,6 +258,8 @@ class Fleet(Muster):
         if cause:
             self._say(logging.ERROR, f"reload failed, what served before serves on: {cause}")
         self._out += [Reloaded(cause), Announce("ready")]
+        level = "error" if cause else "info"
+        self._out.append(Happened("reload", "configuration", cause or "taken by all", level))
         if again:
             self._out += self.reload(now)
 
@@ -280,6 +288,7 @@ class Fleet(Muster):
         if verdict.action == "give-up":
             text = given_up(member.name, verdict, crew.spec.policy.period_s)
             self._say(logging.ERROR, f"{member.name}: {end.cause}")
+            self._out.append(Happened("given-up", member.name, text, "error"))
             self._out += self.stop(now, Finish(EXIT_GAVE_UP, text), GIVE_UP_S)
         elif verdict.action == "forget":
             crew.held.add(member.slot)
@@ -288,6 +297,28 @@ class Fleet(Muster):
             crew.retry_at[member.slot] = now + verdict.delay_s
             wait = f"replaced in {verdict.delay_s:.2f} s" if verdict.delay_s else "replaced at once"
             self._say(logging.WARNING, f"{member.name}: pid {member.pid} {end.cause}; {wait}")
+
+    def _note_end(self, member: Member, exit_code: int | None, end: End, now: float) -> None:
+        asked = member.state == "stopping"
+        why = (member.leaves or "told to stop") if asked else end.text
+        lived_s = round(now - member.started_at, 3)
+        self.ends.append(
+            {
+                "name": member.name,
+                "pid": member.pid,
+                "generation": member.generation,
+                "ended_at": now,
+                "lived_s": lived_s,
+                "requests": member.requests,
+                "exit_code": exit_code,
+                "asked": asked,
+                "why": why,
+                "cause": "" if asked else end.cause[-CAUSE_MAX:],
+            }
+        )
+        kind, level = ("worker-ended", "info") if asked else ("worker-died", "error")
+        text = f"pid {member.pid} after {lived_s:.1f} s: {why if asked else end.cause}"
+        self._out.append(Happened(kind, member.name, text, level))
 
     def _say(self, level: int, text: str) -> None:
         self._out.append(Say(level, text))

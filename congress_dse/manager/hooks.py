@@ -8,13 +8,14 @@ LOG = logging.getLogger(__name__)
 
 
 class Hooks:
-    """Four lists of callables, called in the order in which they came."""
+    """Five lists of callables, called in the order in which they came."""
 
     def __init__(self) -> None:
         self.on_terminate: list[Callable[[], Any]] = []
         self.on_reload: list[Callable[[], Any]] = []
         self.on_new_worker: list[Callable[[str, int, Any], Any]] = []
         self.on_dead_worker: list[Callable[[str, int, int | None], Any]] = []
+        self.on_event: list[Callable[[dict[str, str]], Any]] = []
 
     def add(self, **hooks: Callable[..., Any] | None) -> None:
         """Take hooks by the names of the lists."""
@@ -34,6 +35,11 @@ class Hooks:
         """Tell that the master stops."""
         for hook in self.on_terminate:
             _call("on_terminate", hook)
+
+    def event(self, event: dict[str, str]) -> None:
+        """Tell what happened: its kind, subject, text, level and worker."""
+        for hook in self.on_event:
+            _call("on_event", hook, event)
 
     def dead_worker(self, service: str, slot: int, exit_code: int | None) -> None:
         """Tell that a worker is gone."""

@@ -46,6 +46,11 @@ class Life:
         place = getattr(self.service, "place", None)
         return place.requests if place is not None else 0
 
+    def inquire(self, order: Message) -> Any:
+        """What the service says of itself; from any thread."""
+        inquire = getattr(self.service, "inquire", None)
+        return {} if inquire is None else inquire(order["what"], order.get("args") or {})
+
     def build(self, parts: dict[str, Any], slot: int, place: Place) -> None:
         """Build the service and set it to work."""
         self.service = make(parts["service"], slot, parts["args"], parts["kwargs"], place)
@@ -110,6 +115,19 @@ class Life:
     def _replay(self, word: Message) -> None:
         self._loop.beside(lambda: self.service.replay(word["payload"]), self._replayed)
 
+    def _act(self, word: Message) -> None:
+        """Do in the hub's turn what an operator asked for, and answer."""
+        found: list[Any] = []
+        self._loop.beside(
+            lambda: found.append(self.inquire(word)),
+            lambda error: self._acted(word, found, error),
+        )
+
+    def _acted(self, word: Message, found: list[Any], error: BaseException | None) -> None:
+        cause = "" if error is None else f"{type(error).__name__}: {error}"
+        about = {"blocked_s": 0.0, "stack": "", "cause": cause}
+        self._send({"is": "answer", "id": word["id"], "answer": (found or [{}])[0], **about})
+
     def _ran(self, error: BaseException | None) -> None:
         if error is not None and not self._stopping:
             self._end("run", error)
@@ -151,6 +169,7 @@ class Life:
         "resized": _resized,
         "parked": _parked,
         "replay": _replay,
+        "act": _act,
     }
 
 

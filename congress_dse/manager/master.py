@@ -21,6 +21,7 @@ from congress_dse.manager.children import Child, Nursery, last_words
 from congress_dse.manager.deaths import ending
 from congress_dse.manager.fleet import Fleet
 from congress_dse.manager.hooks import Hooks
+from congress_dse.manager.inquiry import Inquiry
 from congress_dse.manager.lines import Message
 from congress_dse.manager.notify import Notify
 from congress_dse.manager.orders import ORDERS
@@ -31,6 +32,7 @@ from congress_dse.manager.roster import (
     Dead,
     Decision,
     Finish,
+    Happened,
     Kill,
     Reloaded,
     Replaced,
@@ -58,6 +60,7 @@ class Master:
         self.interrupted_at = 0.0
         self.snapshot: dict[str, Any] = {}
         self.waiting: dict[str, list[Future[Any]]] = {}
+        self.inquiries: dict[str, Inquiry] = {}
         self.children: dict[int, Child] = {}
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
@@ -116,7 +119,8 @@ class Master:
         self._tick()
 
     def _wait_s(self) -> float | None:
-        due = [t for t in (self.fleet.due(), self._watchdog_at) if t is not None]
+        inquiries = (inquiry.until for inquiry in self.inquiries.values())
+        due = [t for t in (self.fleet.due(), self._watchdog_at, *inquiries) if t is not None]
         return max(0.0, min(due) - time.monotonic()) if due else None
 
     def _tick(self) -> None:
@@ -124,6 +128,8 @@ class Master:
         if self._watchdog_at is not None and now >= self._watchdog_at:
             self.notify.watchdog()
             self._watchdog_at = now + self.notify.watchdog_s
+        for ticket in [t for t, inquiry in self.inquiries.items() if inquiry.over(now)]:
+            del self.inquiries[ticket]
         self.obey(self.fleet.tick(now))
 
     def _woken(self) -> None:
@@ -139,6 +145,8 @@ class Master:
         self._heard(child)
         del self.children[child.serial]
         code = child.reap()
+        for inquiry in self.inquiries.values():
+            inquiry.lost(child.serial)
         self._died(child, code, last_words(child))
 
     def _died(self, child: Child, code: int | None, note: str) -> None:
@@ -221,6 +229,9 @@ class Master:
     def _say(self, decision: Say) -> None:
         LOG.log(decision.level, "%s", decision.text)
 
+    def _happened(self, decision: Happened) -> None:
+        self.hooks.event(vars(decision))
+
     def _dead(self, decision: Dead) -> None:
         self.hooks.dead_worker(decision.service, decision.slot, decision.exit_code)
 
@@ -270,6 +281,16 @@ class Master:
         else:
             LOG.error("pid %s: silent, its stacks\n%s", child.process.pid, message["text"])
 
+    def _answered(self, child: Child, message: Message) -> None:
+        inquiry = self.inquiries.get(message["id"])
+        if inquiry is not None:
+            inquiry.heard(child.serial, message, time.monotonic())
+
+    def _told_event(self, child: Child, message: Message) -> None:
+        member = self.fleet.find(child.serial)
+        name = member.name if member is not None else child.service
+        self.hooks.event({**message["event"], "worker": name})
+
     def _taken(self, child: Child, m: Message) -> None:
         self.poison.taken(child.serial, child.service, m["key"], m["payload"])
 
@@ -289,6 +310,7 @@ class Master:
         Tell: _tell,
         Kill: _kill,
         Say: _say,
+        Happened: _happened,
         Dead: _dead,
         Announce: _announce,
         Reloaded: _reloaded,
@@ -302,6 +324,8 @@ class Master:
         "failed": _failed,
         "reloaded": _took_reload,
         "stacks": _stacks,
+        "answer": _answered,
+        "event": _told_event,
         "taken": _taken,
         "done": _done,
         "raised": _raised,

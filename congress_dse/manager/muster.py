@@ -1,5 +1,6 @@
 """Who is in the fleet, and what of it is to be seen from outside."""
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,9 @@ SEEN = (
 )
 
 
+ENDS_KEPT = 200
+
+
 class Muster:
     """The services, their workers, and how a reload and the end stand."""
 
@@ -21,6 +25,7 @@ class Muster:
         self.crews: dict[str, Crew] = {}
         self.reloading = Reloading()
         self.ending: Finish | None = None
+        self.ends: deque[dict[str, Any]] = deque(maxlen=ENDS_KEPT)
 
     def members(self) -> Iterator[Member]:
         """Every worker that lives, in the order of their services."""
@@ -57,6 +62,7 @@ class Muster:
             "state": "stopping" if self.ending else "running",
             "services": services,
             "workers": [{key: getattr(m, key) for key in SEEN} for m in self.members()],
+            "ends": [dict(end) for end in self.ends],
             "reload": {
                 "state": reloading.state,
                 "cause": reloading.cause,

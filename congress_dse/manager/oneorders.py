@@ -13,6 +13,9 @@ from typing import Any, Protocol
 
 from congress_dse.exceptions import NoSuchWorker
 from congress_dse.manager.answer import Answer
+from congress_dse.manager.hubwatch import HubWatch
+from congress_dse.manager.inquiry import Inquiry, answered, deadline, row
+from congress_dse.manager.life import Life
 from congress_dse.manager.lines import Message
 from congress_dse.manager.port import Loop
 
@@ -27,6 +30,15 @@ class Host(Protocol):
     """What an order needs of the process."""
 
     loop: Loop
+    watch: HubWatch
+
+    def lives(self) -> list[Life]:
+        """The lives that are led here."""
+        ...
+
+    def inquire_in_turn(self, order: Message, inquiry: Inquiry) -> None:
+        """Have an inquiry answered in the hub's turn."""
+        ...
 
     def queue(self, request: Message, answer: Answer | None = None) -> None:
         """Have `request` acted upon in the hub's next turn."""
@@ -72,6 +84,20 @@ def _stacks(host: Host, request: Message, answer: Answer) -> None:
     answer.set_result(host.loop.stacks()[-STACKS_MAX:])
 
 
+def _inquire(host: Host, request: Message, answer: Answer) -> None:
+    now = time.monotonic()
+    lives = [life for life in host.lives() if request.get("worker") in {None, "", life.name}]
+    rows = {at: row(life.name, os.getpid(), "ready", now) for at, life in enumerate(lives)}
+    inquiry = Inquiry(answer, deadline(request), rows, set(rows))
+    order = {"what": request["what"], "args": request.get("args"), "id": "inquiry"}
+    if request.get("turn"):
+        host.inquire_in_turn(order, inquiry)
+        return
+    for at, life in enumerate(lives):
+        inquiry.heard(at, answered(life, host.watch, order), time.monotonic())
+    inquiry.over(time.monotonic())
+
+
 def _no_workers(_host: Host, request: Message, _answer: Answer) -> None:
     raise NoSuchWorker(
         f"{request['command']}: there are no workers, everything runs in one process "
@@ -85,6 +111,7 @@ ORDERS: dict[str, Callable[[Any, Message, Answer], None]] = {
     "reload": _reload,
     "level": _level,
     "stacks": _stacks,
+    "inquire": _inquire,
     "resize": _no_workers,
     "restart": _no_workers,
     "drain": _no_workers,

@@ -16,6 +16,8 @@ from congress_dse.manager.answer import Answer
 from congress_dse.manager.children import Outfit
 from congress_dse.manager.deaths import one_line
 from congress_dse.manager.hooks import Hooks
+from congress_dse.manager.hubwatch import HubWatch
+from congress_dse.manager.inquiry import Inquiry
 from congress_dse.manager.life import Life
 from congress_dse.manager.lines import Message
 from congress_dse.manager.oneorders import ORDERS
@@ -49,6 +51,8 @@ class OneProcess:
         self._wake_in.setblocking(False)
         self._wake_out.setblocking(False)
         self._lives: list[Life] = []
+        self.watch = HubWatch(self._wake)
+        self._inquiries: dict[str, Inquiry] = {}
         self._asked: deque[tuple[Message, Answer | None]] = deque()
         self._reloading = Reloading()
         self._waiting: list[Answer] = []
@@ -84,6 +88,17 @@ class OneProcess:
     def names(self) -> list[str]:
         """The lives that are led here."""
         return [life.name for life in tuple(self._lives)]
+
+    def lives(self) -> list[Life]:
+        """The lives that are led here; from any thread."""
+        return list(self._lives)
+
+    def inquire_in_turn(self, order: Message, inquiry: Inquiry) -> None:
+        """Have an inquiry answered in the hub's turn; who asks waits for no longer than he says."""
+        ticket = f"inquiry {id(inquiry)}"
+        self._inquiries[ticket] = inquiry
+        for life in self.lives():
+            life.post({**order, "id": ticket, "order": "act"})
 
     def snapshot(self) -> dict[str, Any]:
         """What there is, in the form of a master's; from any thread."""
@@ -151,6 +166,7 @@ class OneProcess:
         with contextlib.suppress(BlockingIOError):
             while self._wake_in.recv(4096):
                 continue
+        self.watch.turned()
         while self._asked:
             request, answer = self._asked.popleft()
             self.IN_TURN[request["command"]](self, request, answer)
@@ -264,8 +280,19 @@ class OneProcess:
             self._ready_at[life] = time.monotonic()
         elif message["is"] == "stop":
             self.queue({"command": "stop", "from": f"{life}: {message['reason']}"})
+        elif message["is"] == "event":
+            self._hooks.event({**message["event"], "worker": life})
+        elif message["is"] == "answer":
+            self._answered(life, message)
         elif message["is"] == "reloaded":
             self.queue({"command": "reloaded", "life": life, "error": message["error"]})
+
+    def _answered(self, life: str, message: Message) -> None:
+        inquiry = self._inquiries.get(message["id"])
+        if inquiry is not None:
+            inquiry.heard(self.names().index(life), message, time.monotonic())
+            if inquiry.over(time.monotonic()):
+                del self._inquiries[message["id"]]
 
     def _wake(self) -> None:
         with contextlib.suppress(OSError):

@@ -10,6 +10,7 @@ from congress_dse.exceptions import NoSuchWorker
 from congress_dse.manager.deaths import one_line
 from congress_dse.manager.fleet import Fleet
 from congress_dse.manager.hooks import Hooks
+from congress_dse.manager.inquiry import Inquiry, deadline, row
 from congress_dse.manager.lines import Message
 from congress_dse.manager.poison import Poison
 from congress_dse.manager.roster import Decision
@@ -33,6 +34,7 @@ class Host(Protocol):
     hooks: Hooks
     poison: Poison
     waiting: dict[str, list[Answer]]
+    inquiries: dict[str, Inquiry]
     interrupted_at: float
 
     def obey(self, decisions: list[Decision]) -> None:
@@ -151,6 +153,26 @@ def _stacks(master: Host, request: Message, answer: Answer) -> None:
     master.ear(found[-1].serial).tell({"order": "stacks", "id": ticket})
 
 
+def _inquire(master: Host, request: Message, answer: Answer) -> None:
+    """Ask every worker that is built, or those named by ``pids`` or ``worker``, about itself."""
+    now = time.monotonic()
+    pids, worker = request.get("pids"), request.get("worker")
+    asked = [m for m in master.fleet.members() if m.ready_at is not None]
+    if pids is not None:
+        asked = [m for m in asked if m.pid in pids]
+    if worker:
+        asked = [m for m in asked if m.name == worker]
+    ticket = f"inquiry {id(answer)} {now}"
+    rows = {m.serial: row(m.name, m.pid, m.state, now) for m in asked}
+    inquiry = Inquiry(answer, deadline(request), rows, set(rows))
+    order = {"order": "inquire", "id": ticket, "what": request["what"]}
+    order |= {"args": request.get("args"), "turn": bool(request.get("turn"))}
+    for member in asked:
+        master.ear(member.serial).tell(order)
+    if not inquiry.over(now):
+        master.inquiries[ticket] = inquiry
+
+
 def _named(name: str, master: Host) -> tuple[str, int | None]:
     service, dot, slot = name.rpartition(".")
     if name in master.fleet.crews or not dot or not slot.isdigit():
@@ -177,4 +199,5 @@ ORDERS: dict[str, Callable[[Host, Message, Answer], None]] = {
     "level": _level,
     "replay": _replay,
     "stacks": _stacks,
+    "inquire": _inquire,
 }

@@ -1,6 +1,7 @@
 """Where a service works: what it is given by its master, and what it can tell it."""
 
 import contextlib
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from socket import socket
@@ -8,6 +9,9 @@ from typing import Any
 
 from congress_dse.exceptions import Poisoned
 from congress_dse.manager.lines import Message
+
+EVENTS_MAX, EVENTS_PER_S = 200, 5  # of one worker: at once, and in the long run
+EVENT_TEXT_MAX = 4000  # characters
 
 
 class Place:
@@ -29,10 +33,24 @@ class Place:
         self.slots = slots
         self.before_reload: list[Callable[[], object]] = []
         self._send = send
+        self._events_left: float = EVENTS_MAX
+        self._event_at = time.monotonic()
 
     def ready(self) -> None:
         """Tell that the service serves, if its class has ``announces_ready``."""
         self._send({"is": "ready"})
+
+    def happened(self, kind: str, subject: str, text: str, level: str = "info") -> None:
+        """Tell what an operator will want to have known; a flood of it is cut short."""
+        now = time.monotonic()
+        self._events_left = min(
+            EVENTS_MAX, self._events_left + EVENTS_PER_S * (now - self._event_at)
+        )
+        self._event_at = now
+        if self._events_left >= 1:
+            self._events_left -= 1
+            event = {"kind": kind, "subject": subject, "text": text[:EVENT_TEXT_MAX]}
+            self._send({"is": "event", "event": {**event, "level": level}})
 
     def stop(self, reason: str) -> None:
         """Have the whole application stopped, gracefully."""

@@ -53,6 +53,7 @@ class Member:
     failure: str = ""
     phase: str = ""
     kill_cause: str = ""
+    leaves: str = ""  # why it was told to stop
 
     @property
     def name(self) -> str:
@@ -95,6 +96,16 @@ class Say:
 
 
 @dataclass(frozen=True)
+class Happened:
+    """Something for the timeline; `kind` is what a reader may ask for alone."""
+
+    kind: str
+    subject: str
+    text: str
+    level: str = "info"
+
+
+@dataclass(frozen=True)
 class Dead:
     """A worker is gone; the host runs the hooks."""
 
@@ -133,4 +144,4 @@ class Finish:
     last_line: str = ""
 
 
-Decision = Start | Tell | Kill | Say | Dead | Announce | Reloaded | Replaced | Finish
+Decision = Start | Tell | Kill | Say | Happened | Dead | Announce | Reloaded | Replaced | Finish

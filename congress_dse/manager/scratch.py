@@ -76,10 +76,11 @@ def _lives(owner: Path) -> bool:
     pid, began_s = json.loads(text)
     processes = _processes()
     try:
-        its_s: float = processes.Process(pid).create_time()
+        process = processes.Process(pid)
+        same = abs(process.create_time() - float(began_s)) < SAME_MOMENT_S
+        return bool(same and process.status() != processes.STATUS_ZOMBIE)
     except processes.NoSuchProcess:
         return False
-    return abs(its_s - float(began_s)) < SAME_MOMENT_S
 
 
 def _processes() -> Any:

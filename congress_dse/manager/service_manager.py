@@ -134,9 +134,11 @@ class ServiceManager:
         on_reload: Callable[[], Any] | None = None,
         on_new_worker: Callable[[str, int, Any], Any] | None = None,
         on_dead_worker: Callable[[str, int, int | None], Any] | None = None,
+        on_event: Callable[[dict[str, str]], Any] | None = None,
     ) -> None:
         """Have these called: in the master, but `on_new_worker` in each worker, before it serves.
 
+        `on_event` gets what happened to workers, and what they tell of themselves; it may not wait.
         What `on_reload` raises refuses the reload; the old configuration serves on.
         """
         self.hooks.add(
@@ -144,6 +146,7 @@ class ServiceManager:
             on_reload=on_reload,
             on_new_worker=on_new_worker,
             on_dead_worker=on_dead_worker,
+            on_event=on_event,
         )
 
     def reload(self) -> Any:

@@ -18,7 +18,10 @@ import setproctitle
 from congress_dse.manager import posix, scratch
 from congress_dse.manager.blackbox import BlackBox
 from congress_dse.manager.charter import Charter
+from congress_dse.manager.hubwatch import HubWatch
+from congress_dse.manager.inquiry import answered
 from congress_dse.manager.life import Life, Pulse
+from congress_dse.manager.lines import Message
 from congress_dse.manager.link import Link
 from congress_dse.manager.place import Place
 from congress_dse.manager.port import Loop, choose
@@ -57,6 +60,7 @@ class Worker:
         self._life = Life(name, self._loop, self._link.send, self._wake)
         self._place = Place(self._link.send, charter.parked, charter.slots)
         self._orphaned = False
+        self._watch = HubWatch(self._wake)
         self._pulse = Pulse(charter.beat_s, self._beat)
 
     def live(self) -> int:
@@ -80,6 +84,7 @@ class Worker:
         with contextlib.suppress(BlockingIOError):
             while self._wake_in.recv(4096):
                 continue
+        self._watch.turned()
         if not self._life.turn():
             return None
         return self._pulse.turn()
@@ -102,16 +107,25 @@ class Worker:
                 if order["order"] == "stacks":
                     stacks = self._loop.stacks()[-STACKS_MAX:]
                     self._link.send({"is": "stacks", "text": stacks, "id": order.get("id")})
+                elif order["order"] == "inquire":
+                    # Each in a thread of its own: who waits for the hub holds up nobody else.
+                    start_new_thread(self._inquired, (order,))
                 else:
                     self._life.post(order)
         self._orphaned = True
         if self._life.is_ready:
             self._life.post({"order": "orphan"})
-        end = time.monotonic() + ORPHAN_S
+            _native_sleep(ORPHAN_S)
         scratch.sweep()  # what the master left: nobody else may come by
-        if self._life.is_ready:
-            _native_sleep(max(0.0, end - time.monotonic()))
         os._exit(EXIT_ORPHANED)
+
+    def _inquired(self, order: Message) -> None:
+        """Answer an inquiry, or hand one to the loop that is for the hub's turn."""
+        if order.get("turn"):
+            self._life.post({**order, "order": "act"})
+        else:
+            said = answered(self._life, self._watch, order)
+            self._link.send({"is": "answer", "id": order["id"], **said})
 
 
 def _log_like_the_master(charter: Charter) -> None:

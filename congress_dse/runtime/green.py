@@ -29,12 +29,14 @@ with warnings.catch_warnings():
     from eventlet import greenthread, hubs, tpool
 
 from congress_dse.d6message import d6msg
+from congress_dse.runtime import green_patch
 from congress_dse.runtime.mailbox import Mailbox
 from congress_dse.runtime.timers import Timer, Timers
+from congress_dse.tracing import here
 
 # A synchronous driver waits in sockets, sleeps and locks of the standard library, and in this
 # runtime that must let others run. Congress's own code expects the import of its DSE to see to it.
-eventlet.monkey_patch()
+green_patch.patch()
 
 
 def _log_with_native_locks() -> None:
@@ -276,7 +278,7 @@ class Actor(greenthread.GreenThread):  # type: ignore[misc]
 
     def spawn(self, call: Callable[..., Any], *args: Any) -> Any:
         """Run `call(*args)` in a greenthread of its own; it ends with this actor at the latest."""
-        thread = eventlet.spawn(call, *args)
+        thread = eventlet.spawn(here.carried(call) if here.used else call, *args)
         self._owned[thread] = None
         thread.link(self._owned.pop, None)
         return thread

@@ -23,6 +23,7 @@ import eventlet.hubs  # noqa: E402
 import eventlet.tpool  # noqa: E402
 import greenlet  # noqa: E402
 
+from congress_dse.runtime import green_patch  # noqa: E402
 from congress_dse.stacks import thread_stacks  # noqa: E402
 
 
@@ -30,7 +31,7 @@ class WorkerLoop:
     """The main greenthread of a worker is the one that beats."""
 
     def __init__(self) -> None:
-        eventlet.monkey_patch()
+        green_patch.patch()
         if os.environ["EVENTLET_NO_GREENDNS"].lower() == "yes":
             _resolve_in_threads()
 

@@ -10,6 +10,24 @@ from .conftest import at_once
 PUSH = {"name": "made", "driver": "push", "config": {"tables": "a(x,y); b(z)"}}
 
 
+OWN = """
+from oslo_config import cfg
+
+from congress_dse.datasources.datasource_driver import PollingDataSourceDriver
+
+
+class OwnDriver(PollingDataSourceDriver):
+    OPTIONS = [cfg.StrOpt("word", secret=True), cfg.StrOpt("place")]
+
+    def update_from_datasource(self):
+        self.state["a"] = {(1,)}
+
+
+def d6service(name, keys, inbox, datapath, args):
+    return OwnDriver(name, keys, inbox, datapath, args)
+"""
+
+
 def create(api, **changes):
     return api("POST", "data-sources", json={**PUSH, **changes})
 
@@ -217,6 +235,17 @@ def test_a_configuration_may_come_as_text_or_not_at_all(api):
     assert create(api, name="host", driver="host", config=None).status == 201
     no_config = {"name": "host2", "driver": "host"}
     assert api("POST", "data-sources", json=no_config).status == 201
+
+
+def test_the_secrets_of_a_driver_in_a_file_are_hidden_too(running, tmp_path):
+    """No installed driver knows its options; the file that the section names does."""
+    file = tmp_path / "own_driver.py"
+    file.write_text(OWN)
+    section = f"[datasource:own]\ndriver = {file}\nword = hush-hush\nplace = here\n"
+    answer = running(sources=section).client.get("data-sources/own")
+    assert answer.json["config"]["word"] == "<hidden>"
+    assert answer.json["config"]["place"] == "here"
+    assert b"hush" not in answer.body
 
 
 def test_secrets_are_hidden_wherever_a_source_is_shown(api):

@@ -45,6 +45,19 @@ CASES = [
     ("json", "[]", (), set()),
     ("yaml", "- {a: 1}\n- {a: {b: 2}}\n", ("a",), {(1,), ('{"b": 2}',)}),
     ("yml", "- x\n", ("c0",), {("x",)}),
+    (
+        "yaml",
+        "- [2026-01-02, 2026-01-02T03:04:05+02:00, 2026-01-02 03:04:05]\n",
+        ("c0", "c1", "c2"),
+        {("2026-01-02", "2026-01-02T03:04:05+02:00", "2026-01-02T03:04:05")},
+    ),
+    ("yaml", "- {2026-01-02: a, 7: b, null: c}\n", ("2026-01-02", "7", "None"), {("a", "b", "c")}),
+    (
+        "yaml",
+        "- {a: {2026-01-02: [2026-01-03 04:05:06, .nan], 1: !!set {c, b, d}}}\n",
+        ("a",),
+        {('{"1": ["b", "c", "d"], "2026-01-02": ["2026-01-03T04:05:06", "nan"]}',)},
+    ),
 ]
 
 
@@ -68,6 +81,9 @@ BAD = [
     ("yaml", "a: [\n"),
     ("yaml", "just text\n"),
     ("yaml", "- !!python/object/apply:os.getcwd []\n"),
+    ("yaml", "- {? [a, b] : c}\n"),
+    ("yaml", "- &a [*a]\n"),
+    ("yaml", "[" * 100_000),
 ]
 
 
@@ -94,6 +110,14 @@ def test_a_malformed_file_keeps_the_last_good_rows_and_recovers(
     assert polled()["t"] == rows
     assert not files.stale
     assert files.pubdata["_stale"].get().data == set()
+
+
+def test_a_date_that_is_none_is_told_with_its_file_and_place(tmp_path, files, polled):
+    written(tmp_path / "t.yaml", "- day: 2026-01-02\n- day: 2026-02-30\n")
+    polled()
+    cause = files.stale["t"].cause
+    assert cause.startswith("t.yaml: ConstructorError: '2026-02-30' is no date: day is out of")
+    assert "line 2" in cause
 
 
 def test_a_half_written_file_waits_for_its_end(tmp_path, files, polled):

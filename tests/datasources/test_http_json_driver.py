@@ -1,7 +1,6 @@
 """JSON over real HTTP becomes tables: paging, marks, credentials, redirects, TLS, failure."""
 
 import base64
-import gc
 
 import pytest
 import trustme
@@ -11,9 +10,6 @@ from congress_dse.datasources.http_json_driver import HttpJsonDriver
 from tests.support.http_server import HttpServer
 
 from .conftest import wait_for
-
-# Eventlet leaves the socket of a failed handshake to the collector; the error kept it until then.
-pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <eventlet.green.ssl")
 
 
 @pytest.fixture
@@ -42,8 +38,6 @@ def alone():
     yield make
     for driver in made:
         driver.cleanup()
-    made.clear()
-    gc.collect()  # see pytestmark
 
 
 def polled(driver):

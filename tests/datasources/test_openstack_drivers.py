@@ -1,8 +1,10 @@
 """The drivers of OpenStack's services against a small cloud on loopback that speaks real HTTP."""
 
 import logging
+import ssl
 
 import pytest
+import trustme
 
 pytest.importorskip("openstack", reason="the extra `openstack` is not installed")
 
@@ -11,6 +13,7 @@ from congress_dse.datasources.openstack.listing import Listing, next_link, objec
 from congress_dse.runtime import chosen as runtime
 from tests.support.cloud import Cloud
 from tests.support.engine import bus, longest_stall, made, serve, wait_for
+from tests.support.proxy import Proxy
 
 SIX = ("keystone", "nova", "neutron", "glance", "cinder", "ironic")
 CONGRESS = {  # the tables and columns of Congress's own drivers, August 2016
@@ -398,6 +401,44 @@ def test_an_application_credential_opens_the_cloud(cloud, alone):
     )
     glance.poll()
     assert glance.stale == {}
+
+
+@pytest.fixture
+def secure(cloud, tmp_path):
+    """The cloud behind real TLS: its URL, and the certificates of who signed for it."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    ca = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(ca))
+    proxy = Proxy(("127.0.0.1", cloud.port), context)
+    cloud.url = f"https://127.0.0.1:{proxy.port}"
+    yield cloud.args(), str(ca)
+    proxy.down()
+
+
+def test_the_certificates_of_keystone_and_services_are_verified(secure, alone, tmp_path):
+    args, ca = secure
+    another = tmp_path / "another.pem"
+    trustme.CA().cert_pem.write_to_path(str(another))
+    for wrong in ({}, {"cacert": str(another)}):
+        refused = alone("glance", {**args, **wrong})
+        refused.poll()
+        assert refused.stale["*"].cause.startswith("image: SSL exception connecting to https:")
+        assert "certificate verify failed" in refused.stale["*"].cause
+    verified = alone("glance", {**args, "cacert": ca})
+    verified.poll()
+    assert verified.stale == {}
+    assert verified.state["images"]
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+def test_certificates_are_not_verified_where_the_operator_says_so(secure, alone):
+    args, _ = secure
+    open_eyed = alone("glance", {**args, "insecure": "true"})
+    open_eyed.poll()
+    assert open_eyed.stale == {}
+    assert open_eyed.state["images"]
 
 
 def test_a_cloud_of_clouds_yaml_is_opened_and_its_password_hidden(cloud, alone, tmp_path):

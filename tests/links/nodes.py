@@ -14,7 +14,7 @@ class Node:
 
     def __init__(self, url, name, hold=False, **limits):
         self.got, self.states = [], []
-        self.room = self.unproven = 0
+        self.room = self.unproven = self._came = 0
         self.hold = hold
         self.broker = Broker(
             url,
@@ -32,9 +32,15 @@ class Node:
             self.broker.done()
 
     def _enter(self, state):
+        # Called by the link's own thread: the statistics are those of this moment.
         self.states.append(str(state))
+        seen = self.broker.statistics()
         if state == "up":
-            self.unproven += self.broker.statistics().probe_s is None
+            came = seen.consumed > self._came or seen.unhandled
+            proofs = {"probe": seen.probe_s is not None, "delivery": came}
+            self.unproven += not proofs.get(seen.proof, False)
+        elif state == "down":
+            self._came = seen.consumed
 
     def _note_room(self):
         self.room += 1

@@ -7,6 +7,8 @@ import pytest
 from congress_dse.exceptions import ControlError
 from congress_dse.manager import commands
 
+from .harness import wait_for
+
 
 def test_the_one_process_answers_what_means_something_to_it(start, capsys):
     app = start("debug.py")
@@ -67,7 +69,7 @@ def test_it_answers_while_its_hub_is_blocked_and_ends_without_it(start, tmp_path
     trigger.touch()
     app.line("lump 0 blocks")
     assert app.ask("status")["state"] == "running"
-    assert "in block_the_hub" in app.ask("stacks", name="Lump.0")
+    wait_for(lambda: "in block_the_hub" in app.ask("stacks", name="Lump.0"))
     assert app.ask("level", level="debug") == {"level": "DEBUG"}
     assert app.ask("stop") == {"state": "stopping"}
     assert app.process.poll() is None, "a graceful stop waits for the hub"

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import threading
 import time
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from congress_dse.manager import commands
 
 from .harness import FULL, both_doors, wait_for, within
-from .load import Load
+from .load import Load, Watch
 
 
 @pytest.fixture
@@ -30,28 +29,6 @@ def web(start, tmp_path):
         return app
 
     return begin
-
-
-class Watch:
-    """Counts ready workers all the time, from the control socket."""
-
-    def __init__(self, app):
-        self.app = app
-        self.least = 99
-        self.over = threading.Event()
-        self.thread = threading.Thread(target=self._run, daemon=True)
-
-    def _run(self):
-        while not self.over.wait(0.02):
-            self.least = min(self.least, len(self.app.workers()))
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        self.thread.join(10)
 
 
 @both_doors

@@ -10,7 +10,7 @@ import pytest
 
 from congress_dse.manager import posix, scratch
 
-from .harness import ROOT, both_doors, wait_for
+from .harness import ROOT, alive, both_doors, wait_for
 
 OWNER = """
 import sys
@@ -61,7 +61,7 @@ def test_only_the_directory_of_a_dead_owner_is_swept(owner, monkeypatch, mine, i
     monkeypatch.setattr(posix, "OPEN", mine)
     dead, living = owner(its), owner(its)
     dead.kill()
-    dead.wait()
+    wait_for(lambda: not alive(dead.pid))  # nobody has waited for it: it may still be a zombie
     scratch.sweep()
     # Who has no locks cannot tell about those who have.
     assert os.path.exists(dead.path) == (its and not mine)

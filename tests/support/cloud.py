@@ -44,10 +44,7 @@ class Cloud:
         self.port = 0
         self._server = None
         self.start()
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.port}"
+        self.url = f"http://127.0.0.1:{self.port}"  # by which it is reached; in its catalog, too
 
     def args(self, **more):
         """The options of a driver that reads this cloud."""

@@ -49,8 +49,11 @@ class Proxy:
         try:
             if self.context is not None:
                 self.connections.remove(client)
-                client = self.context.wrap_socket(client, server_side=True)
+                client = self.context.wrap_socket(
+                    client, server_side=True, do_handshake_on_connect=False
+                )
                 self.connections.append(client)
+                client.do_handshake()
             server = socket.create_connection(self.to)
         except OSError:
             client.close()
@@ -61,7 +64,7 @@ class Proxy:
 
     @staticmethod
     def _pass_on(source, target):
-        with suppress(OSError):
+        with suppress(OSError, ValueError):  # the latter of TLS that the other way has ended
             while data := source.recv(65536):
                 target.sendall(data)
         with suppress(OSError):

@@ -210,7 +210,7 @@ def test_a_probe_proves_consumption_and_is_overdue_when_it_does_not_come():
     assert not probe.overdue(15)
     assert probe.overdue(15.1)
     probe.back(1, 10.5)
-    assert probe.proven
+    assert (probe.proven, probe.proof) == (True, "probe")
     assert (probe.round_trip_s, probe.back_at) == (0.5, 10.5)
     assert not probe.overdue(100)
     assert (probe.due(), probe.wants(12.4), probe.wants(12.5)) == (12.5, False, True)
@@ -224,7 +224,8 @@ def test_a_probe_behind_a_queue_that_moves_is_not_overdue():
     assert not probe.overdue(8)
     probe.taken()
     probe.heard(8)
-    assert probe.proven
+    assert (probe.proven, probe.proof) == (True, "delivery")
+    assert probe.round_trip_s is None, "the probe itself has not come back yet"
     assert probe.overdue(13.1)
     probe.rest(14)
     assert not probe.overdue(18)

@@ -77,6 +77,7 @@ FAULTS = (
 _NOISE = re.compile(
     r" ?\(Request-ID: [^)]*\)| at 0x[0-9a-f]+| ?\(HTTP \d+\)|: HTTPS?ConnectionPool\(.*"
 )
+_UNVERIFIED = re.compile(r"certificate verify failed: [^()]*[^() ]")
 
 
 def faults(args: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -150,6 +151,9 @@ def said(error: BaseException) -> str:
         text = f"{error.status_code} {error.details or error.message}"
     else:
         text = str(error)
+    unverified = _UNVERIFIED.search(text)
+    if unverified:
+        return f"{_NOISE.sub('', text)}: {unverified[0]}"
     return _NOISE.sub("", " ".join(text.split())) or type(error).__name__
 
 

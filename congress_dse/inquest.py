@@ -1,0 +1,113 @@
+"""Inquest: everything one process can be asked about itself, by name.
+
+One object for each process: the desk answers from it in the hub's turn, and the worker's attendant
+from a native thread when the hub is blocked. `TURN` has what may only be done in the hub's turn.
+"""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from congress_dse import exceptions, facts, tablefacts
+
+Args = dict[str, Any]
+Answer = dict[str, list[facts.Fact]]
+
+
+class Inquest:
+    """Answers for the cage of this process; `worker` is what its master calls the process."""
+
+    def __init__(self, cage: Any, worker: str = "", hub: int = 0) -> None:
+        self.cage = cage
+        self.worker = worker
+        self.hub = hub  # the native thread of the hub
+        self._pages = tablefacts.Pages()
+
+    def answer(self, what: str, args: Args | None = None) -> Answer:
+        """What is asked for, under the names of lists; raises NoSuchInquiry."""
+        call = self.OPERATIONS.get(what)
+        if call is None:
+            raise exceptions.NoSuchInquiry(f"nothing is known by the name {what!r}")
+        answer: Answer = facts.read(call, self, args or {})
+        return answer
+
+    def node(self, _args: Args) -> Answer:
+        """The node as a whole."""
+        return {"results": [facts.node(self.cage, self.worker)]}
+
+    def services(self, _args: Args) -> Answer:
+        """Every service."""
+        return {"results": facts.services(self.cage)}
+
+    def tree(self, _args: Args) -> Answer:
+        """The supervision."""
+        return {"results": facts.tree(self.cage)}
+
+    def tables(self, _args: Args) -> Answer:
+        """Every table, and every subscription: both are needed to know who lags."""
+        cage = self.cage
+        return {
+            "results": tablefacts.tables(cage),
+            "subscriptions": tablefacts.subscriptions(cage),
+        }
+
+    def rows(self, args: Args) -> Answer:
+        """A page of the rows of one table."""
+        limit, marker = int(args.get("limit") or 0), str(args.get("marker") or "")
+        service, table = str(args.get("service")), str(args.get("table"))
+        return {"results": self._pages.read(self.cage, service, table, limit, marker)}
+
+    def sources(self, _args: Args) -> Answer:
+        """Every source."""
+        return {"results": tablefacts.sources(self.cage)}
+
+    def letters(self, _args: Args) -> Answer:
+        """The dead letters."""
+        return {"results": facts.letters(self.cage)}
+
+    def links(self, _args: Args) -> Answer:
+        """The links."""
+        return {"results": facts.links(self.cage)}
+
+    def nodes(self, _args: Args) -> Answer:
+        """This node, and those that it knows."""
+        return {
+            "results": [facts.node(self.cage, self.worker)],
+            "known": facts.nodes(self.cage),
+        }
+
+    def waits(self, _args: Args) -> Answer:
+        """Who waits for whom."""
+        return {"results": facts.waits(self.cage)}
+
+    def stack(self, args: Args) -> Answer:
+        """Where one service is."""
+        return {"results": facts.stack(self.cage, str(args.get("name")), self.hub)}
+
+    def replay(self, args: Args) -> Answer:
+        """Send a dead letter once more."""
+        number = int(args.get("number", 0))
+        return {"results": [{"replayed": self.cage.replay(number)}]}
+
+    def discard(self, args: Args) -> Answer:
+        """Be rid of a dead letter."""
+        letter = self.cage.dead_letters.take(int(args.get("number", 0)))
+        return {"results": [{"discarded": letter is not None}]}
+
+    OPERATIONS: ClassVar[dict[str, Callable[["Inquest", Args], Answer]]] = {
+        "node": node,
+        "services": services,
+        "tree": tree,
+        "tables": tables,
+        "rows": rows,
+        "sources": sources,
+        "dead-letters": letters,
+        "links": links,
+        "nodes": nodes,
+        "waits": waits,
+        "stack": stack,
+        "replay": replay,
+        "discard": discard,
+    }
+
+
+TURN = frozenset({"replay", "discard"})
