@@ -24,6 +24,7 @@ from congress_dse.links.way import Way
 from congress_dse.manager import ServiceManager, options as processes
 from congress_dse.manager.control import ask
 from congress_dse.manager.scratch import Scratch
+from congress_dse.runtime import choice
 from congress_dse.supervision import Policy
 
 LOG = logging.getLogger("congress_dse")
@@ -47,8 +48,9 @@ def run(args: argparse.Namespace) -> int:
     """Serve; return the exit code."""
     files = [os.path.abspath(name) for name in args.config_file]
     conf = config.read(files)
+    runtime = choice.configured(_runtime(conf))
     tables = common.watched(args.watch)
-    check(files, args.watch)
+    check(files, args.watch, runtime)
     _set_up_log(conf)
     own = conf[processes.GROUP]
     with _home() as home:
@@ -62,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         )
         watch = {"tables": tables, "colour": _colour(args.colour, sys.stdout), "json": args.json}
         way = Way(home if own.workers else "", conf[config.LINKS].node, control)
-        _staff(manager, conf, (files, watch, way))
+        _staff(manager, conf, (files, watch, way), runtime)
         with _chronicle(manager, conf):
             LOG.info("serving; pid %d", os.getpid())
             manager.run()
@@ -70,7 +72,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _staff(manager: ServiceManager, conf: Any, parts: tuple[list[str], Any, Way]) -> None:
+def _staff(
+    manager: ServiceManager, conf: Any, parts: tuple[list[str], Any, Way], runtime: str
+) -> None:
     """Say which workers there are to be: the engine's and, where they are apart, the API's."""
     files, _, way = parts
     workers = conf[processes.GROUP].workers
@@ -82,15 +86,21 @@ def _staff(manager: ServiceManager, conf: Any, parts: tuple[list[str], Any, Way]
         workers,
         args=parts,
         listeners=() if apart else listeners,
+        runtime=runtime,
         overlap=False,
     )
     sizes = {engine: workers}
     if apart:
         api = manager.add(
-            ApiWorker, conf.api.api_workers, args=(files, way), listeners=listeners, overlap=True
+            ApiWorker,
+            conf.api.api_workers,
+            args=(files, way),
+            listeners=listeners,
+            runtime=runtime,
+            overlap=True,
         )
         sizes[api] = conf.api.api_workers
-    manager.register_hooks(on_reload=lambda: _reload(manager, files, sizes))
+    manager.register_hooks(on_reload=lambda: _reload(manager, files, sizes, runtime))
 
 
 @contextlib.contextmanager
@@ -107,7 +117,14 @@ def _chronicle(manager: ServiceManager, conf: Any) -> Iterator[None]:
         chronicle.close()
 
 
-def check(files: list[str], watch: list[str] = ()) -> None:  # type: ignore[assignment]
+def _runtime(conf: Any) -> str:
+    try:
+        return str(conf.runtime or "")
+    except ValueError as error:
+        raise exceptions.ConfigError(f"[DEFAULT] runtime: {config.one_line(error)}") from error
+
+
+def check(files: list[str], watch: list[str] = (), runtime: str = "") -> None:  # type: ignore[assignment]
     """Have a configuration checked in a process of its own; raises ConfigError with its words.
 
     Drivers say what their sections may hold, and they need a runtime, which a master has not.
@@ -115,19 +132,27 @@ def check(files: list[str], watch: list[str] = ()) -> None:  # type: ignore[assi
     command = [sys.executable, "-m", "congress_dse", "check"]
     command += [part for name in files for part in ("--config-file", name)]
     command += [part for text in watch for part in ("--watch", text)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    env = {**os.environ, choice.VARIABLE: runtime} if runtime else None
+    done = subprocess.run(  # noqa: S603
+        command, capture_output=True, text=True, check=False, env=env
+    )
     if done.returncode:
         lines = [line.removeprefix("congress-dse: ") for line in done.stderr.splitlines()]
         raise exceptions.ConfigError("\n".join(lines))
 
 
-def _reload(manager: ServiceManager, files: list[str], sizes: dict[str, int]) -> None:
+def _reload(manager: ServiceManager, files: list[str], sizes: dict[str, int], runtime: str) -> None:
     """Take a new configuration, or refuse it: what is raised here leaves the old one serving.
 
     A number of workers that an operator set stands until the configuration's own changes.
     """
     conf = config.read(files)
-    check(files)
+    check(files, runtime=runtime)
+    wanted_runtime = choice.configured(_runtime(conf))
+    if wanted_runtime != runtime:
+        raise exceptions.ConfigError(
+            f"[DEFAULT] runtime: from {runtime} to {wanted_runtime} only by a new start"
+        )
     logging.getLogger().setLevel(logging.DEBUG if conf.debug else logging.INFO)
     engine, *api = sizes
     wanted = conf[processes.GROUP].workers
