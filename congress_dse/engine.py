@@ -55,7 +55,7 @@ class Engine:
 
     def join(self, way: Way, worker: str) -> None:
         """Become a node of the bus, as the worker of this name."""
-        self._links = join(self.cage, way, worker)
+        self._links = join(self.cage, way, worker, self.conf[config.LINKS])
         self.inquest.worker = worker
         self.control = way.control
         self._telemetry = Telemetry(self.conf, self.cage.bus.node)

@@ -126,6 +126,9 @@ class DataSourceDriver(deepsix.deepSix):
         since = stale.since.isoformat("T", "seconds")
         return {"cause": stale.cause, "since": since, "age_s": age_s, "retry_s": self.retry_s()}
 
+    def counters(self) -> dict[str, float]:
+        return {**super().counters(), "source_updates": self.number_of_updates}
+
     def retry_s(self) -> float:
         """In how many seconds the source may be up to date again."""
         return RETRY_S
