@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, TextIO
 
 from congress_dse import config, exceptions
@@ -20,6 +21,7 @@ from congress_dse.apiworker import LISTENER, ApiWorker
 from congress_dse.chronicle import Chronicle
 from congress_dse.commands import common
 from congress_dse.engineworker import EngineWorker
+from congress_dse.leaseworker import LeaseWorker
 from congress_dse.links.way import Way
 from congress_dse.manager import ServiceManager, options as processes
 from congress_dse.manager.control import ask
@@ -63,7 +65,9 @@ def run(args: argparse.Namespace) -> int:
             **_limits(own),
         )
         watch = {"tables": tables, "colour": _colour(args.colour, sys.stdout), "json": args.json}
-        way = Way(home if own.workers else "", conf[config.LINKS].node, control)
+        own_home = home if own.workers else ""
+        leases = _leases(manager, own_home, conf[config.LINKS])
+        way = Way(own_home, conf[config.LINKS].node, control, leases)
         _staff(manager, conf, (files, watch, way), runtime)
         with _chronicle(manager, conf):
             LOG.info("serving; pid %d", os.getpid())
@@ -183,6 +187,19 @@ def _home() -> Iterator[str]:
         yield scratch.path
     finally:
         scratch.close()
+
+
+def _leases(manager: ServiceManager, home: str, links: Any) -> str:
+    """Add the keeper of this node's leases, if it is to have any; return where it is found.
+
+    It is the first to be there and the last to go: it gives back what the others had.
+    """
+    if not home or not links.coordination:
+        return ""
+    path = str(Path(home) / "leases")
+    about = (path, links.coordination, links.node, links.coordination_lease)
+    manager.add(LeaseWorker, 1, args=about, overlap=False)
+    return path
 
 
 def _bound(manager: ServiceManager, api: Any) -> tuple[str, ...]:
