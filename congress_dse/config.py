@@ -63,6 +63,23 @@ LINKS_OPTIONS = [
         help="Name of the exchange, and beginning of the names of the queues, at the broker; "
         "engines with the same one are one bus.",
     ),
+    cfg.StrOpt(
+        "coordination",
+        secret=True,
+        metavar="URL",
+        help="Service that coordinates the engines which have the same sources, as a URL of tooz: "
+        "redis://, etcd3+http://, zookeeper://, postgresql://, mysql://, file://. Each source runs "
+        "on one of them at a time, and another takes it over when that one is gone. Without it, "
+        "an engine runs all of its sources.",
+    ),
+    cfg.IntOpt(
+        "coordination_lease",
+        default=10,
+        min=5,
+        help="Seconds in which the sources of an engine that is gone run on another. One that "
+        "cannot reach the coordination service stops its sources after a third of this. The same "
+        "for all.",
+    ),
 ]
 
 TRACING = "tracing"

@@ -7,7 +7,7 @@ rows), `TRANSLATORS` that turn a source's objects into rows.
 
 import datetime as dt
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple
 
@@ -41,6 +41,8 @@ class DataSourceDriver(deepsix.deepSix):
     SCHEMA: ClassVar[dict[str, tuple[Any, ...]]] = {}
     DESCRIPTION: ClassVar[str] = ""
 
+    lease: Callable[[], bool] = staticmethod(lambda: True)  # whether this node may run it, still
+
     def __init__(
         self,
         name: str,
@@ -65,6 +67,17 @@ class DataSourceDriver(deepsix.deepSix):
         whole = options.with_defaults(self.options(), args)
         self._secrets = options.secrets(self.options(), whole)
         super().__init__(name, keys, inbox, datapath, whole)
+
+    def receive(self, msg: d6msg) -> None:
+        """Take a message; one that comes when another node may have the source does nothing.
+
+        A process that was frozen finds its timers due, and much in its mailboxes, before it learns
+        that its lease has ended.
+        """
+        if self.lease() or msg.type in _ENDINGS:
+            super().receive(msg)
+        else:
+            self._refuse(msg, exceptions.SourceError("this node has no lease of it any more"))
 
     # What a driver is.
 
@@ -281,3 +294,6 @@ class DataSourceDriver(deepsix.deepSix):
         failed = isinstance(result, exceptions.EngineError)
         body = result if failed and msg.deadline is not None else dataObject(result)
         self.send(d6msg(replyTo=self.name, type="rep", body=body, srcmsg=msg))
+
+
+_ENDINGS = frozenset({"shut", "stop"})
