@@ -49,8 +49,10 @@ def run(args: argparse.Namespace) -> int:
     files = [os.path.abspath(name) for name in args.config_file]
     conf = config.read(files)
     tables = common.watched(args.watch)
-    check(files, args.watch)
+    left_out = check(files, "--start", *(f"--watch={text}" for text in args.watch))
     _set_up_log(conf)
+    for faults in left_out:
+        LOG.error("a source is left out, the others run: %s", faults)
     own = conf[processes.GROUP]
     home = _links_home()
     control = _control(conf, own, home)
@@ -108,18 +110,22 @@ def _chronicle(manager: ServiceManager, conf: Any) -> Iterator[None]:
         chronicle.close()
 
 
-def check(files: list[str], watch: list[str] = ()) -> None:  # type: ignore[assignment]
+def check(files: list[str], *more: str) -> list[str]:
     """Have a configuration checked in a process of its own; raises ConfigError with its words.
 
     Drivers say what their sections may hold, and they need a runtime, which a master has not.
+    `more` are further arguments of the command ``check``; with ``--start`` a line for each source
+    that is left out is returned.
     """
-    command = [sys.executable, "-m", "congress_dse", "check"]
+    command = [sys.executable, "-m", "congress_dse", "check", *more]
     command += [part for name in files for part in ("--config-file", name)]
-    command += [part for text in watch for part in ("--watch", text)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    mark = "congress-dse: "
     if done.returncode:
-        lines = [line.removeprefix("congress-dse: ") for line in done.stderr.splitlines()]
+        lines = [line.removeprefix(mark) for line in done.stderr.splitlines()]
         raise exceptions.ConfigError("\n".join(lines))
+    told = [line for line in done.stderr.splitlines() if line.startswith(mark)]
+    return [line.removeprefix(mark) for line in told]
 
 
 def _reload(manager: ServiceManager, files: list[str], sizes: dict[str, int]) -> None:
