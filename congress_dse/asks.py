@@ -45,16 +45,17 @@ class Asks:
         receivers: tuple[Any, ...],
         route: Route,
         explain: Callable[[tuple[Any, ...]], str],
+        actor: Any = None,
     ) -> Any:
         """Send `msg` by `route` and return the data of the first answer to it.
 
         `receivers` are the mailboxes that its key reaches; `explain` tells what their owners are
-        doing. Who is asked himself waits no longer than his asker does. Raises DeadlockError,
-        AskTimeout, or what the receiver answered with.
+        doing, and `actor` is the service in whose turn this is. Who is asked himself waits no
+        longer than his asker does. Raises DeadlockError, AskTimeout, or what the receiver answered
+        with.
         """
-        actor = runtime.current_actor()
         asker = None if actor is None else str(actor.name)
-        waiter = runtime.Waiter()
+        waiter, wait = runtime.Waiter(), None
         if asker is not None and len(receivers) == 1:
             far = getattr(receivers[0], "far", False)
             receiver = msg.key if far else getattr(receivers[0], "name", "")
@@ -68,8 +69,8 @@ class Asks:
             in_time = waiter.wait(max(0.0, msg.deadline - runtime.now()))
         finally:
             self._open.pop(msg.correlationId, None)
-            if asker is not None:
-                self._waits.pop(asker, None)
+            if asker is not None and self._waits.get(asker) is wait:
+                self._waits.pop(asker, None)  # a coroutine may have another one open
         if not in_time:
             self.timeouts += 1
             raise exceptions.AskTimeout(

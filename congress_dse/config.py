@@ -19,6 +19,17 @@ from congress_dse.manager import options as processes
 DATASOURCE = "datasource:"  # opens the name of a section that makes a datasource
 
 DEFAULT_OPTIONS = [
+    cfg.StrOpt(
+        "runtime",
+        choices=[
+            ("green", "greenthreads on eventlet, with a patched standard library"),
+            ("mixed", "greenthreads on eventlet's asyncio hub, and nothing patched"),
+            ("asyncio", "plain asyncio; eventlet need not be installed"),
+        ],
+        sample_default="green where eventlet is installed, else asyncio",
+        help="What the engine's processes run on. The environment variable CONGRESS_DSE_RUNTIME "
+        "goes before it. It is changed by a new start.",
+    ),
     cfg.BoolOpt("debug", default=False, mutable=True, help="Log at DEBUG instead of INFO."),
     cfg.StrOpt(
         "log_file",

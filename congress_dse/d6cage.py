@@ -136,16 +136,22 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
 
         Raises AskTimeout, saying what the receiver was doing; DeadlockError where the receiver
         waits for the caller; NothingMatched; RequestFailed with the receiver's error;
-        EngineStopped.
+        EngineStopped. In a coroutine it answers with what to await; native threads may call it.
         """
         if self.stopping:
             raise exceptions.EngineStopped(f"{self.name} is stopping: ask {dataindex!r} of {key!r}")
         msg = d6msg(key, replyTo or self.name, "", "req", dataindex, args)
-        routes = self.table.routes(key)
+        args = (msg, timeout_s, self.table.routes(key), runtime.current_actor())
+        if runtime.in_loop():
+            return runtime.beside(self._ask, *args)
+        return self._ask(*args)
+
+    def _ask(self, msg: d6msg, timeout_s: float, routes: tuple[Any, ...], actor: Any) -> Any:
+        args = (msg, timeout_s, routes, self.routemsg, self._doing, actor)
         if not here.used:
-            return self.asks.ask(msg, timeout_s, routes, self.routemsg, self._doing)
+            return self.asks.ask(*args)
         with here.asking(msg.replyTo, msg):
-            return self.asks.ask(msg, timeout_s, routes, self.routemsg, self._doing)
+            return self.asks.ask(*args)
 
     def bury(
         self, msg: d6msg, reason: str, receiver: str = "", attempts: int = 0, stack: str = ""

@@ -5,6 +5,8 @@ a message, by a timer of its own, or by a call given to `do`. Hooks that a subcl
 that the base does not: ``reqhandler(msg)``, ``cmdhandler(msg)``, ``subhandler(msg)``,
 ``unsubhandler(msg)`` (a truthy return lets the subscriber go), ``d6run()`` and ``cleanup()``. Each
 runs in the service's own turn; what it raises is logged and counted, and ends no other service.
+Each, and every callback, may be a coroutine function: it is awaited in that turn, and the service
+takes its next message after it.
 
 Names and behaviour are those of OpenStack Congress's DSE (openstack/congress, 2014 to 2016).
 """
@@ -141,7 +143,7 @@ class deepSix(publishing, subscribing, metaclass=Born):
         self.running = False
         self.cleaned = True
         if hasattr(self, "cleanup"):
-            self.cleanup()
+            self.finish(self.cleanup())
 
     def intick(self, msg: d6msg) -> None:
         """Make the calls that are due."""
@@ -149,10 +151,13 @@ class deepSix(publishing, subscribing, metaclass=Born):
 
     def indo(self, msg: d6msg) -> None:
         """Make a call that was given to `do`."""
-        msg.body()
+        self.finish(msg.body())
 
     def ask(self, key: str, dataindex: str, args: Any = None, timeout_s: float = 10.0) -> Any:
-        """Request `dataindex` of the service at `key` and wait for its answer; see `d6Cage.ask`."""
+        """Request `dataindex` of the service at `key` and wait for its answer; see `d6Cage.ask`.
+
+        In a coroutine, ``await`` it.
+        """
         return self.dataPath.ask(key, dataindex, args, timeout_s, replyTo=self.name)
 
     def statistics(self) -> ServiceStatistics:
@@ -177,7 +182,7 @@ class deepSix(publishing, subscribing, metaclass=Born):
     def _d6run(self) -> None:
         """Call an old driver's ``d6run`` now and, as its loop did, again and again."""
         self.after(D6RUN_S, self._d6run)
-        self.d6run()
+        self.finish(self.d6run())
 
 
 def _undo(service: Any) -> None:

@@ -39,6 +39,14 @@ class endpoint(runtime.Actor):
             here.mark(msg)
         self.inbox.put(msg)
 
+    def waiting(self, call: Callable[..., Any], *args: Any) -> Any:
+        """``await self.waiting(call, *args)``: what a coroutine does with a call that waits.
+
+        The call is made beside the coroutine, as greenthreads make it, and may ask and sleep. One
+        that blocks, as synchronous libraries do, belongs in `blocking` of a driver, or a thread.
+        """
+        return runtime.beside(call, *args)
+
     def _message(self, kind: str, key: str, dataindex: str, corrId: str, body: Any) -> d6msg:
         return d6msg(key, self.name, corrId, kind, dataindex, body)
 

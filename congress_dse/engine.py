@@ -8,7 +8,6 @@ source may name its worker instead.
 import hashlib
 import logging
 import sys
-import threading
 from _thread import get_ident
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -22,6 +21,7 @@ from congress_dse.inquest import Inquest
 from congress_dse.links.joining import join
 from congress_dse.links.way import Way
 from congress_dse.manager import options as processes
+from congress_dse.runtime import chosen as runtime
 from congress_dse.sources import Source
 from congress_dse.telemetry import Telemetry
 from congress_dse.watch import Printer, Watch
@@ -45,7 +45,7 @@ class Engine:
         self._links: list[Any] = []
         self._telemetry: Telemetry | None = None
         self._revision = -1
-        self._applying = threading.Lock()
+        self._applying = runtime.Lock()
         self.conf = config.read(files)
         self.catalogue = Catalogue(files, store(self.conf))
         self.cage = d6Cage()

@@ -35,7 +35,7 @@ class publishing(endpoint):
         if table is None:
             self.pubdata[dataindex] = pubData(dataindex, msg.body)
         if hasattr(self, "subhandler"):
-            self.subhandler(msg)
+            self.finish(self.subhandler(msg))
         # The handler may publish, or forget, the very table.
         table = self.pubdata.setdefault(dataindex, pubData(dataindex, msg.body))
         table.addsubscriber(sender, "push", corrId)
@@ -56,7 +56,8 @@ class publishing(endpoint):
             return
         # The handler speaks of subscribers: it is asked when a name's last subscription goes.
         last = len(table.followed_by(msg.replyTo)) == 1
-        if not last or not hasattr(self, "unsubhandler") or self.unsubhandler(msg):
+        asked = last and hasattr(self, "unsubhandler")
+        if not asked or self.finish(self.unsubhandler(msg)):
             table.removesubscriber(msg.replyTo, msg.correlationId)
         self._tidy(msg.dataindex)
 
@@ -66,7 +67,7 @@ class publishing(endpoint):
         if dataindex not in self.pubdata:
             self.pubdata[dataindex] = pubData(dataindex, msg.body)
             if hasattr(self, "subhandler"):
-                self.subhandler(msg)
+                self.finish(self.subhandler(msg))
         table = self.pubdata.setdefault(dataindex, pubData(dataindex, msg.body))
         table.addsubscriber(msg.replyTo, "pull", msg.correlationId)
         self.send(d6msg(replyTo=self.name, type="rep", body=table.get(), srcmsg=msg))
@@ -85,7 +86,7 @@ class publishing(endpoint):
             if table is None:
                 table = self.pubdata[dataindex] = pubData(dataindex, msg.body)
             table.addrequester(msg.replyTo, corrId)
-            answer = self.reqhandler(msg)
+            answer = self.finish(self.reqhandler(msg))
             if answer is not None and table.requested(corrId):
                 self._answer(table, corrId, msg.replyTo, dataObject(answer))
                 self._tidy(dataindex)
@@ -98,7 +99,7 @@ class publishing(endpoint):
             if len(self._commands) >= COMMANDS_MAX:
                 self._older_commands, self._commands = self._commands, {}
             self._commands[msg.correlationId] = msg.replyTo
-            self.cmdhandler(msg)
+            self.finish(self.cmdhandler(msg))
 
     def publish(
         self, dataindex: str, newdata: Any, key: str = "", use_snapshot: bool = False

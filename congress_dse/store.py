@@ -7,7 +7,6 @@ greenthreads, and so one call is in the database at a time.
 
 import json
 import os
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,7 +70,7 @@ class Store:
             text = f"{self._url.drivername} needs a library: {options.describe(error)}"
             raise exceptions.ConfigError(f"[database] connection: {text}") from error
         self._made = False
-        self._one_at_a_time = threading.Lock()
+        self._one_at_a_time = runtime.Lock()
 
     def entries(self) -> list[Entry]:
         """Every source, oldest name first; raises StoreError."""

@@ -68,7 +68,7 @@ class subscribing(endpoint):
                 sub.correlationId = subscription.corrId
                 self.send(sub)
         for call in msg.body.get("watchers", ()):
-            call(msg.body["name"], msg.body["cause"])
+            self.finish(call(msg.body["name"], msg.body["cause"]))
 
     def subscribe(
         self,
@@ -188,7 +188,7 @@ class subscribing(endpoint):
             return
         if msg.body is not state:
             msg = self._copy(msg, state)
-        result = subscription.callback(msg)
+        result = self.finish(subscription.callback(msg))
         if result:
             subscription.update(msg.replyTo, dataObject(result))
 

@@ -20,6 +20,7 @@ LOG = logging.getLogger(__name__)
 ATTEMPTS = 3  # lives that one message may cost
 TRIED_KEPT = 8  # messages of a service whose costs are remembered; each waits before all others
 CLEANUP_S = 2.0
+DRAIN_S = 2.5  # of a service that was killed, for the cleanup of its coroutine
 UNREAD_MAX = 100  # messages kept for a service that is no actor
 
 _GROUPS = Policy(intensity=3, period_s=60.0)
@@ -400,6 +401,8 @@ class Upkeep:
         )
         service.running = False
         service.kill()
+        if not runtime.wait_dead(service, DRAIN_S):
+            LOG.warning("%s: a coroutine of it has still not ended", service.name)
         if not service.cleaned:
             _clean_up(service, service.name)
         return False
@@ -433,7 +436,7 @@ def _clean_up(service: Any, name: str) -> None:
     late = exceptions.EngineError(f"{name}: cleanup took over {CLEANUP_S:g} s")
     try:
         with runtime.deadline(CLEANUP_S, late):
-            service.cleanup()
+            runtime.finish(service.cleanup())
     except runtime.Failure:
         LOG.exception("%s: cleanup failed", name)
 

@@ -2,15 +2,10 @@
 
 import gc
 import itertools
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-
-with warnings.catch_warnings():
-    warnings.filterwarnings("ignore", message="\nEventlet is deprecated")
-    from eventlet import greenthread, hubs
 
 from congress_dse import d6cage, deepsix
 from congress_dse.runtime import chosen as runtime
@@ -83,10 +78,20 @@ def rabbit_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitNode
 
 def _threads() -> set[Any]:
     """The greenthreads that have begun and not ended."""
-    return {t for t in gc.get_objects() if isinstance(t, greenthread.GreenThread) and t}
+    if runtime.NAME == "asyncio":
+        from congress_dse.runtime.aio import Thread
+
+        return {t for t in gc.get_objects() if isinstance(t, Thread) and t}
+    from eventlet.greenthread import GreenThread
+
+    return {t for t in gc.get_objects() if isinstance(t, GreenThread) and t}
 
 
 def _timers() -> set[Any]:
     """The timers of the hub that will fire."""
+    if runtime.NAME == "asyncio":
+        return {t for t in runtime.loop()._scheduled if not t.cancelled()}
+    from eventlet import hubs
+
     hub = hubs.get_hub()
     return {timer for _, timer in [*hub.timers, *hub.next_timers] if not timer.called}

@@ -25,6 +25,7 @@ from congress_dse.engineworker import EngineWorker
 from congress_dse.links.way import Way
 from congress_dse.manager import ServiceManager, options as processes
 from congress_dse.manager.control import ask
+from congress_dse.runtime import choice
 from congress_dse.supervision import Policy
 
 LOG = logging.getLogger("congress_dse")
@@ -48,8 +49,9 @@ def run(args: argparse.Namespace) -> int:
     """Serve; return the exit code."""
     files = [os.path.abspath(name) for name in args.config_file]
     conf = config.read(files)
+    runtime = choice.configured(_runtime(conf))
     tables = common.watched(args.watch)
-    left_out = check(files, "--start", *(f"--watch={text}" for text in args.watch))
+    left_out = check(files, runtime, "--start", *(f"--watch={text}" for text in args.watch))
     _set_up_log(conf)
     for faults in left_out:
         LOG.error("a source is left out, the others run: %s", faults)
@@ -73,15 +75,21 @@ def run(args: argparse.Namespace) -> int:
         own.workers,
         args=(files, watch, way),
         listeners=() if apart else listeners,
+        runtime=runtime,
         overlap=False,
     )
     sizes = {engine: own.workers}
     if apart:
         api = manager.add(
-            ApiWorker, conf.api.api_workers, args=(files, way), listeners=listeners, overlap=True
+            ApiWorker,
+            conf.api.api_workers,
+            args=(files, way),
+            listeners=listeners,
+            runtime=runtime,
+            overlap=True,
         )
         sizes[api] = conf.api.api_workers
-    manager.register_hooks(on_reload=lambda: _reload(manager, files, sizes))
+    manager.register_hooks(on_reload=lambda: _reload(manager, files, sizes, runtime))
     with _chronicle(manager, conf):
         _run(manager, home)
     return 0
@@ -110,7 +118,14 @@ def _chronicle(manager: ServiceManager, conf: Any) -> Iterator[None]:
         chronicle.close()
 
 
-def check(files: list[str], *more: str) -> list[str]:
+def _runtime(conf: Any) -> str:
+    try:
+        return str(conf.runtime or "")
+    except ValueError as error:
+        raise exceptions.ConfigError(f"[DEFAULT] runtime: {config.one_line(error)}") from error
+
+
+def check(files: list[str], runtime: str, *more: str) -> list[str]:
     """Have a configuration checked in a process of its own; raises ConfigError with its words.
 
     Drivers say what their sections may hold, and they need a runtime, which a master has not.
@@ -119,7 +134,10 @@ def check(files: list[str], *more: str) -> list[str]:
     """
     command = [sys.executable, "-m", "congress_dse", "check", *more]
     command += [part for name in files for part in ("--config-file", name)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    env = {**os.environ, choice.VARIABLE: runtime} if runtime else None
+    done = subprocess.run(  # noqa: S603
+        command, capture_output=True, text=True, check=False, env=env
+    )
     mark = "congress-dse: "
     if done.returncode:
         lines = [line.removeprefix(mark) for line in done.stderr.splitlines()]
@@ -128,13 +146,18 @@ def check(files: list[str], *more: str) -> list[str]:
     return [line.removeprefix(mark) for line in told]
 
 
-def _reload(manager: ServiceManager, files: list[str], sizes: dict[str, int]) -> None:
+def _reload(manager: ServiceManager, files: list[str], sizes: dict[str, int], runtime: str) -> None:
     """Take a new configuration, or refuse it: what is raised here leaves the old one serving.
 
     A number of workers that an operator set stands until the configuration's own changes.
     """
     conf = config.read(files)
-    check(files)
+    check(files, runtime)
+    wanted_runtime = choice.configured(_runtime(conf))
+    if wanted_runtime != runtime:
+        raise exceptions.ConfigError(
+            f"[DEFAULT] runtime: from {runtime} to {wanted_runtime} only by a new start"
+        )
     logging.getLogger().setLevel(logging.DEBUG if conf.debug else logging.INFO)
     engine, *api = sizes
     wanted = conf[processes.GROUP].workers

@@ -78,7 +78,7 @@ class Desk:
 
     def _answer(self, operation: "Operation", args: Args) -> Args:
         try:
-            return operation.call(self, args)
+            return runtime.finish(operation.call(self, args))  # type: ignore[no-any-return]
         except Refused as error:
             return _refusal(error.kind, str(error))
         except runtime.Failure as error:
@@ -171,7 +171,7 @@ class Desk:
             if rows is None:
                 return {}
         try:
-            return {"report": plain(replace(str(args.get("table")), rows))}
+            return {"report": plain(runtime.finish(replace(str(args.get("table")), rows)))}
         except exceptions.InvalidRows as error:
             raise Refused("bad-rows", str(error)) from error
         except exceptions.SourceError as error:
@@ -183,7 +183,7 @@ class Desk:
         if handler is None:
             raise Refused("no-webhook", f"{self._source.name} takes no webhook")
         try:
-            handler(args.get("payload"))
+            runtime.finish(handler(args.get("payload")))
         except NotImplementedError as error:
             raise Refused("no-webhook", f"{self._source.name} takes no webhook") from error
         except KeyError as error:
@@ -278,7 +278,7 @@ class Desk:
 
     def _executed(self, execute: Callable[..., Any], name: str, args: Any) -> None:
         try:
-            execute(name, args or {})
+            runtime.finish(execute(name, args or {}))
         except runtime.Failure as error:
             described = self._source.describe(error)
             LOG.warning("%s: action %s failed: %s", self._source.name, name, described)

@@ -12,6 +12,7 @@ from typing import Any
 
 from congress_dse import exceptions
 from congress_dse.d6message import d6msg
+from congress_dse.runtime import chosen as runtime
 
 LOG = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class ExecutionDriver:
 
     def _execute_beside(self: Any, msg: d6msg) -> None:
         try:
-            result = self.execute(msg.dataindex, msg.body or {})
+            result = runtime.finish(self.execute(msg.dataindex, msg.body or {}))
         except Exception as error:
             LOG.warning("%s: action %s failed: %s", self.name, msg.dataindex, self.describe(error))
             failure: Exception = exceptions.RequestFailed(
@@ -81,9 +82,15 @@ class ExecutionDriver:
 
     @staticmethod
     def _execute_api(client: Any, action: str, action_args: Arguments) -> Any:
-        """Call the method of `client` that `action` names, with dots for its parts."""
+        """Call the method of `client` that `action` names, with dots for its parts.
+
+        What a client of a source does may block; where nothing is patched it does so in a thread.
+        """
         method = functools.reduce(getattr, action.split("."), client)
-        return method(*action_args.get("positional", ()), **action_args.get("named", {}))
+        given, named = action_args.get("positional", ()), action_args.get("named", {})
+        if runtime.PATCHED or isinstance(client, ExecutionDriver):
+            return method(*given, **named)
+        return runtime.in_thread(functools.partial(method, *given, **named))
 
 
 def _methods(client: Any, prefix: str) -> list[tuple[str, Any]]:

@@ -120,7 +120,7 @@ class NotificationsDriver(PollingDataSourceDriver):
     def cleanup(self) -> None:
         super().cleanup()
         ending = self._end_listening()
-        ending.join(END_S)
+        runtime.in_thread(ending.join, END_S)
         if ending.is_alive():
             self.log_warning(
                 "the listener has not ended in %g s: its broker does not answer; thread %s ends it "

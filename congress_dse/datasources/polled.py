@@ -7,6 +7,7 @@ source is tried again, sooner than its period at first.
 
 import datetime as dt
 import logging
+from inspect import iscoroutinefunction
 from typing import Any
 
 from congress_dse import exceptions
@@ -42,7 +43,11 @@ class PollingDataSourceDriver(DataSourceDriver):
             self.do(self._schedule_poll)
 
     def update_from_datasource(self) -> None:
-        """Read the source and set ``state``; runs beside the actor, and may wait."""
+        """Read the source and set ``state``; runs beside the actor, and may wait.
+
+        A coroutine function is awaited. A plain one runs in a greenthread where the standard
+        library is patched, and else in a native thread, one at a time.
+        """
         raise NotImplementedError
 
     def wanted(self, root: str) -> bool:
@@ -135,7 +140,7 @@ class PollingDataSourceDriver(DataSourceDriver):
         )
         try:
             with runtime.deadline(self.poll_deadline, late):
-                self.update_from_datasource()
+                self._look()
         except runtime.Failure as error:
             # The marks of what was read go back with it, or the same data would count as known.
             self.state, self._raw = self.prior_state, prior_raw
@@ -143,6 +148,13 @@ class PollingDataSourceDriver(DataSourceDriver):
         if self._outcomes and None not in self._outcomes:
             return self._outcomes[-1]  # every table failed: so did the poll
         return None
+
+    def _look(self) -> None:
+        update = self.update_from_datasource
+        if runtime.PATCHED or iscoroutinefunction(update):
+            runtime.finish(update())
+        else:
+            runtime.finish(self.blocking(update))
 
     def _finish_poll(self, cause: BaseException | None) -> None:
         self.worker_greenthread = None

@@ -6,7 +6,6 @@ in the order of their coming.
 """
 
 import datetime as dt
-import threading
 from collections import deque
 from collections.abc import Iterable
 from typing import Any
@@ -37,7 +36,7 @@ class PushedDataSourceDriver(ExecutionDriver, DataSourceDriver):
         self.tables: dict[str, tuple[str, ...]] = {}
         self.max_rows: int | None = None
         self.initialized = True
-        self._writing = threading.Lock()
+        self._writing = runtime.Lock()
         self._written: dict[str, set[Row]] = {}
         self._to_publish: deque[tuple[str, Delta]] = deque()
         table = {"name": "table", "description": "name of the table"}

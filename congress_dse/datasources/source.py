@@ -203,8 +203,12 @@ class DataSourceDriver(deepsix.deepSix):
     def blocking(self, call: Any, *args: Any) -> Any:
         """Call `call(*args)` in a native thread; raises SourceError while an earlier one runs.
 
+        In a coroutine, ``await self.waiting(self.blocking, call)``; in such a thread it is made
+        there. So one source has one blocking call at a time.
         A thread cannot be ended: a call that hangs costs this source one thread, and never two.
         """
+        if runtime.foreign():
+            return call(*args)
         since = self._in_thread_since
         if since is not None:
             age_s = runtime.now() - since

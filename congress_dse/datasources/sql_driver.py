@@ -6,7 +6,6 @@ and a notification of PostgreSQL has the tables read at once.
 """
 
 import logging
-import select
 from typing import Any, ClassVar
 
 from oslo_config import cfg
@@ -159,7 +158,7 @@ class SqlDriver(PollingDataSourceDriver):
             while True:
                 # Also at first: what was notified before, nobody heard.
                 self.request_refresh()
-                select.select([connection.fileno()], [], [])
+                runtime.wait_io(connection.fileno())
                 connection.pgconn.consume_input()
                 while connection.pgconn.notifies():
                     pass

@@ -9,13 +9,14 @@ class Service:
     """One worker's work. It is built in the worker's process, never in the master's.
 
     `run` is called once, beside the worker's loop (a thread under the ``plain`` runtime, a
-    greenthread under ``green``, a task under ``asyncio``), and may return: the worker stays until
-    it is stopped. What any hook raises is logged and ends the worker.
+    greenthread under ``green`` and ``mixed``, a greenlet of the loop under ``asyncio``), and may
+    return: the worker stays until it is stopped. What any hook raises is logged, and ends the
+    worker.
     """
 
     name: ClassVar[str | None] = None
     graceful_shutdown_timeout: ClassVar[float | None] = None
-    runtime: ClassVar[Literal["plain", "green", "asyncio"]] = "plain"
+    runtime: ClassVar[Literal["plain", "green", "mixed", "asyncio"]] = "plain"
     announces_ready: ClassVar[bool] = False
     place: Place
 

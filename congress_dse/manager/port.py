@@ -5,9 +5,12 @@ from importlib import import_module
 from socket import socket
 from typing import Protocol
 
+from congress_dse.runtime import choice
+
 RUNTIMES = {
     "plain": "congress_dse.manager.plain",
     "green": "congress_dse.runtime.green_worker",
+    "mixed": "congress_dse.runtime.mixed_worker",
     "asyncio": "congress_dse.runtime.aio_worker",
 }
 
@@ -36,5 +39,7 @@ class Loop(Protocol):
 
 def choose(runtime: str) -> Loop:
     """Make `runtime` the one of this process."""
+    if runtime in choice.RUNTIMES:
+        choice.choose(runtime, "the service of this worker")
     loop: Loop = import_module(RUNTIMES[runtime]).WorkerLoop()
     return loop

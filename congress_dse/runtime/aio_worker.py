@@ -1,11 +1,17 @@
-"""The hub of a worker under asyncio: a service's hooks may be coroutine functions."""
+"""The hub of a worker under asyncio: a service's hooks may be coroutine functions.
+
+A plain hook is called beside the loop, where it may wait for what the engine waits for.
+"""
 
 import asyncio
-import inspect
+import gc
 import traceback
 from collections.abc import Callable
 from socket import socket
 
+from greenlet import greenlet
+
+from congress_dse.runtime import aio
 from congress_dse.stacks import thread_stacks
 
 
@@ -13,52 +19,51 @@ class WorkerLoop:
     """One event loop, which beats."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = aio.loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._over: aio.Waiter | None = None
 
     def beside(
         self, call: Callable[[], object], done: Callable[[BaseException | None], object]
     ) -> None:
-        """Run `call` in a task; what it answers is awaited if it can be."""
-        task = self._loop.create_task(_attempt(call, done))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        """Run `call` beside the loop; what it answers is awaited if it can be."""
+        aio.spawn(_attempt, call, done)
 
     def run(self, wake: socket, turn: Callable[[], float | None]) -> None:
         """Turn until there is nothing more to do."""
+        over = aio.Waiter()
 
         def once() -> None:
             if self._timer is not None:
                 self._timer.cancel()
             wait_s = turn()
             if wait_s is None:
-                self._loop.stop()
+                over.send()
             else:
                 self._timer = self._loop.call_later(wait_s, once)
 
         self._loop.add_reader(wake, once)
         self._loop.call_soon(once)
-        self._loop.run_forever()
-        self._loop.close()
+        over.wait()
+        self._loop.remove_reader(wake)
 
     def stacks(self) -> str:
-        """The stacks of all threads and of all tasks that wait."""
+        """The stacks of all threads, and of all tasks and greenlets that wait."""
         parts = [thread_stacks()]
-        for task in tuple(self._tasks):
+        for task in asyncio.all_tasks(self._loop):
             frames = task.get_stack()
             lines = [line for frame in frames for line in traceback.format_stack(frame, limit=1)]
             parts.append(f"{task.get_name()}:\n{''.join(lines)}")
+        for thing in gc.get_objects():
+            if isinstance(thing, greenlet) and thing.gr_frame is not None:
+                stack = "".join(traceback.format_stack(thing.gr_frame))
+                parts.append(f"greenlet {id(thing):#x}:\n{stack}")
         return "\n".join(parts)
 
 
-async def _attempt(
-    call: Callable[[], object], done: Callable[[BaseException | None], object]
-) -> None:
+def _attempt(call: Callable[[], object], done: Callable[[BaseException | None], object]) -> None:
     try:
-        answer = call()
-        if inspect.isawaitable(answer):
-            await answer
+        aio.coroutines.finish(call())
     except BaseException as error:
         done(error)
     else:

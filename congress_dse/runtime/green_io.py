@@ -1,9 +1,12 @@
-"""Waiting for sockets on eventlet."""
+"""Waiting for sockets on eventlet, and the way in for native threads."""
 
+import contextlib
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import eventlet
-from eventlet import hubs
+from eventlet import hubs, patcher
 
 
 def wait_io(sock: Any, write: bool = False, timeout_s: float | None = None) -> bool:
@@ -21,3 +24,35 @@ def wait_io(sock: Any, write: bool = False, timeout_s: float | None = None) -> b
     finally:
         late.cancel()
     return True
+
+
+class WayIn:
+    """How other threads have calls made in the thread of a hub that has no words for it.
+
+    The hub watches one socket; a byte on it means that calls wait.
+    """
+
+    def __init__(self, hub: Any) -> None:
+        self._calls: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
+        self._read, self._write = patcher.original("socket").socketpair()
+        self._read.setblocking(False)
+        self._write.setblocking(False)
+        hub.add(hub.READ, self._read.fileno(), self._make_calls, _nobody, _nobody)
+
+    def call(self, call: Callable[..., Any], *args: Any) -> None:
+        """Have a call made; from any thread."""
+        self._calls.append((call, args))
+        with contextlib.suppress(BlockingIOError):  # bytes enough are under way
+            self._write.send(b".")
+
+    def _make_calls(self, _fd: Any) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._read.recv(65536)
+        calls = self._calls
+        for _ in range(len(calls)):
+            call, args = calls.popleft()
+            call(*args)
+
+
+def _nobody(*_args: Any) -> None:
+    """What is called at the end of a file descriptor that never ends."""

@@ -31,6 +31,9 @@ class WorkerLoop:
     """The main greenthread of a worker is the one that beats."""
 
     def __init__(self) -> None:
+        self._patch()
+
+    def _patch(self) -> None:
         green_patch.patch()
         if os.environ["EVENTLET_NO_GREENDNS"].lower() == "yes":
             _resolve_in_threads()
@@ -39,7 +42,7 @@ class WorkerLoop:
         self, call: Callable[[], object], done: Callable[[BaseException | None], object]
     ) -> None:
         """Run `call` in a greenthread."""
-        eventlet.spawn(_attempt, call, done)
+        eventlet.spawn(attempt, call, done)
 
     def run(self, wake: socket, turn: Callable[[], float | None]) -> None:
         """Turn until there is nothing more to do."""
@@ -74,7 +77,7 @@ def _beside(resolve: Callable[..., Any]) -> Callable[..., Any]:
     return resolver
 
 
-def _attempt(call: Callable[[], object], done: Callable[[BaseException | None], object]) -> None:
+def attempt(call: Callable[[], object], done: Callable[[BaseException | None], object]) -> None:
     try:
         call()
     except BaseException as error:

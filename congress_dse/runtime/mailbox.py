@@ -13,11 +13,11 @@ A pure machine: `put` and `take` never wait, and `wake` is called once when an i
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import monotonic
 from typing import Any, Literal
 
 from congress_dse import exceptions
 from congress_dse.d6message import d6msg
+from congress_dse.runtime.clock import now
 
 CAPACITY = 10_000  # messages; a service that falls this far behind has met its limit
 
@@ -97,9 +97,9 @@ class Mailbox:
             self._refuse(msg)
             return True
         if kind in CONTROL:
-            self._control.append((monotonic(), msg))
+            self._control.append((now(), msg))
         elif len(self._queue) < self.capacity or kind in ALWAYS:
-            self._queue.append((monotonic(), msg))
+            self._queue.append((now(), msg))
         elif not self._full(msg):
             return False
         self.received += 1
@@ -110,7 +110,7 @@ class Mailbox:
 
     def last(self, msg: d6msg) -> None:
         """Put `msg` behind everything that waits, whatever the capacity."""
-        self._queue.append((monotonic(), msg))
+        self._queue.append((now(), msg))
         if self.idle:
             self.idle = False
             self.wake()
@@ -124,7 +124,7 @@ class Mailbox:
 
     def again(self, msg: d6msg) -> None:
         """Put `msg` before everything that waits: its receiver died of it and tries once more."""
-        self._queue.appendleft((monotonic(), msg))
+        self._queue.appendleft((now(), msg))
 
     def withdraw(self, unwanted: Callable[[d6msg], bool]) -> list[d6msg]:
         """Take out, and return, the messages that are for nobody any more."""
@@ -150,8 +150,11 @@ class Mailbox:
         if self.lost:
             lost = d6msg(type="lost", body=list(self.lost))
             self.lost.clear()
-            return monotonic(), lost
+            return now(), lost
         self.idle = True
+        if self._queue or self._control:
+            self.idle = False  # a native thread has put one meanwhile, and thought us awake
+            return self.take()
         return None
 
     def close(self) -> list[d6msg]:
@@ -167,7 +170,7 @@ class Mailbox:
     def statistics(self) -> MailboxStatistics:
         """A snapshot of the counts."""
         waiting = [q[0][0] for q in (self._queue, self._control) if q]
-        oldest_s = monotonic() - min(waiting) if waiting else 0.0
+        oldest_s = now() - min(waiting) if waiting else 0.0
         return MailboxStatistics(
             len(self), self.capacity, oldest_s, self.received, self.dropped, self.coalesced
         )
@@ -203,7 +206,7 @@ class Mailbox:
             return False
         elif self.policy == "drop-old":
             _, old = self._queue.popleft()
-            self._queue.append((monotonic(), msg))
+            self._queue.append((now(), msg))
             self._drop(old)
         else:
             self._drop(msg)

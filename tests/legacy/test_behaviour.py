@@ -1,12 +1,12 @@
 """What Congress's own code expects of subscriptions, requests and commands."""
 
 import pytest
-from eventlet import queue
 
 from congress_dse import deepsix
 from congress_dse.d6message import d6msg
 from congress_dse.dataobj import dataObject
 from congress_dse.runtime import chosen as runtime
+from tests.support import modes
 
 
 class Recorder(deepsix.deepSix):
@@ -470,7 +470,10 @@ def test_new_keys_are_routed_and_old_ones_no_more(host, settle):
     assert host.table.lookup("allservices") == {host.inbox}
 
 
+@modes.on_eventlet
 def test_a_service_built_directly_over_an_old_queue_runs(nothing_left, bus, wait_for):
+    from eventlet import queue
+
     inbox = queue.LightQueue()
     inbox.task_done = lambda: None
     service = Recorder("direct", ["k"], inbox, bus)

@@ -3,9 +3,10 @@
 import inspect
 
 import pytest
-from eventlet.greenthread import GreenThread
 
 from congress_dse import amqprouter, d6cage, d6message, dataobj, deepsix
+from congress_dse.runtime import chosen as runtime
+from tests.support import modes
 
 
 def names(function):
@@ -70,8 +71,11 @@ def test_the_defaults_of_old_are_kept():
     assert reply["delete"].default is True
 
 
+@modes.on_eventlet
 def test_a_service_is_a_greenthread(host):
     service = host.createservice("s", factory=deepsix.deepSix)
+    from eventlet.greenthread import GreenThread
+
     assert isinstance(service, GreenThread)
     assert isinstance(host, GreenThread)
     assert callable(service.kill)
@@ -172,7 +176,7 @@ def test_a_service_without_inbox_publishes(alone):
 def test_spawn_service_builds_starts_and_returns(nothing_left):
     cage = deepsix.spawnService(d6cage.d6Cage)
     assert cage is d6cage.d6Cage()
-    assert isinstance(cage, GreenThread)
+    assert isinstance(cage, runtime.Actor)
     assert cage.d6stop() == []
 
 

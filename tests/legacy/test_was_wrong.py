@@ -3,13 +3,13 @@
 import logging
 
 import pytest
-from eventlet import Timeout
 
 from congress_dse import d6cage, deepsix, exceptions
 from congress_dse.amqprouter import routeTable
 from congress_dse.d6message import d6msg
 from congress_dse.dataobj import dataObject
 from congress_dse.runtime import chosen as runtime
+from tests.support import modes
 
 
 class Recorder(deepsix.deepSix):
@@ -93,7 +93,7 @@ def test_a_time_limit_or_an_exit_of_a_service_ends_nothing_either(host, settle, 
     class Strange(Recorder):
         def cmdhandler(self, msg):
             if error == "timeout":
-                with Timeout(0.001):
+                with runtime.deadline(0.001, modes.time_limit()):
                     runtime.sleep(3600)
             raise error
 

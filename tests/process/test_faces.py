@@ -106,7 +106,9 @@ def test_what_cannot_be_run_is_refused_when_it_is_added():
         manager.add(One, workers="2")
     with pytest.raises(ValueError, match="0 or more, not -1"):
         manager.add(One, workers=-1)
-    with pytest.raises(ConfigError, match="runtime 'gevent' is none of plain, green, asyncio"):
+    with pytest.raises(
+        ConfigError, match="runtime 'gevent' is none of plain, green, mixed, asyncio"
+    ):
         manager.add(One, runtime="gevent")
     with pytest.raises(NoSuchWorker, match="no service 'x'"):
         manager.reconfigure("x", 2)

@@ -1,0 +1,194 @@
+"""Coroutines: awaited by whoever may wait, on the one asyncio loop of the process's hub.
+
+A greenlet that waits for a coroutine, and is killed or has no time left, takes the coroutine with
+it: its task is cancelled, and its cleanup is waited for, up to `DRAIN_S`. What has not ended by
+then is a straggler, and is told.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from types import CoroutineType
+from typing import Any
+
+from congress_dse.runtime.waiting import Waiter
+
+LOG = logging.getLogger(__name__)
+DRAIN_S = 2.0  # that the cleanup of a cancelled coroutine may take
+
+
+def is_awaitable(value: Any) -> bool:
+    """Whether `value` is a coroutine, a future, or anything else that can be awaited."""
+    cls = type(value)
+    return cls is CoroutineType or hasattr(cls, "__await__")
+
+
+class Coroutines:
+    """The coroutines of one process, on the loop that `loop` answers with."""
+
+    def __init__(
+        self,
+        loop: Callable[[], asyncio.AbstractEventLoop],
+        waiter: Callable[[], Waiter],
+        in_loop: Callable[[], bool],
+    ) -> None:
+        self._loop = loop
+        self._waiter = waiter
+        self.in_loop = in_loop
+        self._owners: dict[Any, Any] = {}
+        self.stragglers: set[Any] = set()
+
+    def finish(self, answer: Any, owner: Any = None) -> Any:
+        """Wait for `answer` if it can be awaited, as a part of the turn of `owner`; its result.
+
+        Where nobody can wait it goes on alone, and its failure is logged.
+        """
+        if answer is None or not is_awaitable(answer):
+            return answer
+        if self.in_loop():
+            self._alone(answer)
+            return None
+        return self.wait(self.task(answer), owner)
+
+    def task(self, awaitable: Awaitable[Any]) -> asyncio.Future[Any]:
+        """The future of an awaitable; a coroutine becomes a task of the loop."""
+        loop = self._loop()
+        if type(awaitable) is CoroutineType:
+            return asyncio.Task(awaitable, loop=loop)
+        if asyncio.isfuture(awaitable):
+            return awaitable
+        return asyncio.Task(_awaiting(awaitable), loop=loop)
+
+    def wait(self, future: asyncio.Future[Any], owner: Any = None) -> Any:
+        """Wait for a future of the loop; answer or raise what it does."""
+        waiter = self._waiter()
+        future.add_done_callback(waiter.send)
+        if owner is not None:
+            self._owners[future] = owner
+        try:
+            waiter.wait()
+        except BaseException:
+            self._end(future)
+            raise
+        finally:
+            if owner is not None:
+                del self._owners[future]
+        return future.result()
+
+    def owner(self) -> Any:
+        """The actor whose turn the caller's task is, if it is one's; called in the loop."""
+        if not self._owners:
+            return None
+        task = asyncio.current_task(self._loop())
+        return self._owners.get(task)
+
+    def owned_by(self, actor: Any) -> asyncio.Future[Any] | None:
+        """The task that is the present turn of `actor`."""
+        return next((task for task, owner in self._owners.items() if owner is actor), None)
+
+    def _end(self, future: asyncio.Future[Any]) -> None:
+        """Cancel a task, and wait for its cleanup: what it holds is let go before we go on."""
+        if future.done():
+            _look(future)
+            return
+        future.cancel()
+        drained = self._waiter()
+        future.add_done_callback(drained.send)
+        late = False
+        try:
+            late = not drained.wait(DRAIN_S)
+        finally:
+            if future.done():
+                _look(future)
+            else:
+                self.stragglers.add(future)
+                future.add_done_callback(self._arrived)
+                if late:
+                    LOG.warning("%r has not ended %g s after it was cancelled", future, DRAIN_S)
+
+    def _arrived(self, future: asyncio.Future[Any]) -> None:
+        self.stragglers.discard(future)
+        _look(future)
+
+    def _alone(self, awaitable: Awaitable[Any]) -> None:
+        task = self.task(awaitable)
+        self.stragglers.add(task)
+        task.add_done_callback(self._told)
+
+    def _told(self, future: asyncio.Future[Any]) -> None:
+        self.stragglers.discard(future)
+        if not future.cancelled() and future.exception() is not None:
+            LOG.error("a coroutine that nobody waited for failed", exc_info=future.exception())
+
+
+async def _awaiting(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
+
+
+def _look(future: asyncio.Future[Any]) -> None:
+    """Take the outcome of what nobody waits for any more, so that asyncio does not miss it."""
+    if not future.cancelled():
+        future.exception()
+
+
+class Interop:
+    """Between greenlets and futures, under the names of aioeventlet."""
+
+    def __init__(self, coroutines: Coroutines, loop: Callable[[], Any]) -> None:
+        self._coroutines = coroutines
+        self._loop = loop
+
+    def yield_future(
+        self, future: Awaitable[Any] | Coroutine[Any, Any, Any], loop: Any = None
+    ) -> Any:
+        """Wait, in a greenlet, for a future or coroutine; answer or raise what it does.
+
+        Killed while it waits, it cancels the future and waits for its cleanup. Raises TypeError
+        for what is neither, ValueError for a loop, or the future of a loop, that is not this
+        process's, and RuntimeError in the loop's own greenlet, which cannot wait for itself.
+        """
+        own = self._loop()
+        if not (asyncio.isfuture(future) or asyncio.iscoroutine(future)):
+            raise TypeError(f"a future or a coroutine is needed, not {type(future).__name__}")
+        if loop is not None and loop is not own:
+            self._close(future)
+            raise ValueError("another loop than the one that runs in this process's hub")
+        if asyncio.isfuture(future) and future.get_loop() is not own:
+            raise ValueError("the future belongs to another loop than this process's hub runs")
+        if self._coroutines.in_loop():
+            self._close(future)
+            raise RuntimeError("the loop's own greenlet cannot wait for the loop; await instead")
+        return self._coroutines.wait(self._coroutines.task(future))
+
+    def future_of(self, loop: Any = None) -> asyncio.Future[Any]:
+        """A future of the loop of this process; raises ValueError for another one."""
+        own = self._loop()
+        if loop is not None and loop is not own:
+            raise ValueError("another loop than the one that runs in this process's hub")
+        return asyncio.Future(loop=own)
+
+    @staticmethod
+    def _close(future: Any) -> None:
+        if asyncio.iscoroutine(future):
+            future.close()
+
+
+def bring(future: asyncio.Future[Any], call: Callable[..., Any], *args: Any, **named: Any) -> Any:
+    """Make a call, and give what comes of it to a future, unless that was cancelled."""
+    try:
+        result = call(*args, **named)
+    except Exception as error:
+        if not future.done():
+            future.set_exception(error)
+    except BaseException as error:
+        if not future.done():
+            future.cancel() if _is_exit(error) else future.set_exception(error)
+    else:
+        if not future.done():
+            future.set_result(result)
+        return result
+    return None
+
+
+def _is_exit(error: BaseException) -> bool:
+    return type(error).__name__ == "GreenletExit"

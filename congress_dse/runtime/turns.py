@@ -1,0 +1,192 @@
+"""Turns: what an actor is in every runtime: messages one at a time, timers, and what it owns.
+
+The runtime says how an actor gets its turn, waits in it and ends; a message leaves the mailbox only
+in the reader's own turn, so a reader that is killed while it waits, or while it is being woken,
+loses none.
+"""
+
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from congress_dse.d6message import d6msg
+from congress_dse.runtime.clock import now
+from congress_dse.runtime.mailbox import Mailbox
+from congress_dse.runtime.runqueue import Alarm, Hub, RunQueue
+from congress_dse.runtime.timers import Timer, Timers
+from congress_dse.tracing import here
+
+_HERE = str(Path(__file__).parent)
+_OURS = str(Path(__file__).parent.parent)
+
+
+class Turns:
+    """The half of an actor that is the same in every runtime.
+
+    The subclass says in `receive` what a message does and in `failed` what its failure does; both
+    run in the actor's own turn.
+    """
+
+    inbox: Any
+    name: str
+    running: bool
+    dead: bool
+
+    # What the code of a service may raise and live on, what ends it, and whose code is not its own.
+    failures_are: ClassVar[tuple[type[BaseException], ...]]
+    killed_is: ClassVar[type[BaseException]]
+    not_its_own: ClassVar[tuple[str, ...]] = (_OURS,)
+
+    _hub: Hub
+    _ready: RunQueue
+
+    def _be_idle(self) -> None:
+        """Set up, before the first turn."""
+        self._parked = False
+        self.begun = False
+        self.cause: BaseException | None = None
+        self._alarm: Alarm | None = None
+        self._timers: Timers | None = None
+        self._owned: dict[Any, None] = {}
+        self.in_hand: d6msg | None = None
+        self.unfinished: d6msg | None = None
+        self.in_hand_since = 0.0
+        self.handled = self.failures = 0
+        self.waited_s = self.mailbox_s = self.handler_s = 0.0
+
+    def receive(self, msg: d6msg) -> None:
+        """What a message does to the service."""
+        raise NotImplementedError
+
+    def failed(self, msg: d6msg, error: BaseException) -> bool:
+        """What the failure of a message does: return whether the service goes on."""
+        raise NotImplementedError
+
+    def begin(self) -> None:
+        """Start; called once, when the constructors of all subclasses have returned."""
+        inbox = self.inbox
+        if isinstance(inbox, Mailbox):
+            inbox.wake = self.rouse
+            inbox.idle = not len(inbox)
+            if not inbox.idle:
+                self.rouse()
+        elif inbox is not None:
+            self.rouse()
+
+    def rouse(self) -> None:
+        """Have the actor resumed: it has something to do. From any thread."""
+        self._ready.add(self)  # type: ignore[arg-type]
+
+    def after(self, delay_s: float, call: Callable[..., Any], *args: Any) -> Timer:
+        """Call `call(*args)` in the actor's own turn, `delay_s` from now."""
+        if self._timers is None:
+            self._timers = Timers(self._arm)
+        timer = self._timers.add(now() + delay_s, call, *args)
+        self._arm()
+        return timer
+
+    def due(self) -> float | None:
+        """When time matters next to this actor, or None."""
+        return None if self._timers is None else self._timers.due()
+
+    def tick(self, at: float) -> None:
+        """Make the calls that are due at `at`."""
+        if self._timers is not None:
+            try:
+                for call, args in self._timers.pop(at):
+                    self.finish(call(*args))
+            finally:
+                self._arm()
+
+    def finish(self, answer: Any) -> Any:
+        """What a call of the service's own code answered; a coroutine is awaited in this turn."""
+        raise NotImplementedError
+
+    def spawn(self, call: Callable[..., Any], *args: Any) -> Any:
+        """Run `call(*args)` beside the actor; it ends with this actor at the latest."""
+        thread = self._spawned(here.carried(call) if here.used else call, *args)
+        self._owned[thread] = None
+        thread.link(self._owned.pop, None)
+        return thread
+
+    def at_rest(self) -> bool:
+        """Whether the actor has nothing to do and waits for a message, or never had any."""
+        idle = isinstance(self.inbox, Mailbox) and self.inbox.idle
+        return self.dead or self.inbox is None or (idle and (self._parked or not self.begun))
+
+    def release(self) -> None:
+        """Let go of all that the actor owns: timers, what it spawned, the alarm."""
+        if self._timers is not None:
+            self._timers.clear()
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        for thread in list(self._owned):
+            if not self._is_current(thread):
+                thread.kill()
+        self._ready.rest()
+
+    def top_frame(self) -> str:
+        """Where the actor is at this moment, as ``file:line in function``."""
+        stack = self._stack()
+        return readable(stack, self.not_its_own) if stack else ""
+
+    def _arm(self) -> None:
+        """See to it that the hub wakes the actor when its first timer is due."""
+        if self._ready.foreign():
+            self._ready.from_thread(self._arm)
+            return
+        due = self.due()
+        if self._alarm is not None:
+            if due is not None and self._alarm.at <= due:
+                return
+            self._alarm.cancel()
+            self._alarm = None
+        if due is not None:
+            timer = self._hub.schedule_call_global(max(0.0, due - now()), self._ring)
+            self._alarm = Alarm(timer, due)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        if self.inbox is None:
+            self._spawned(self.tick, now())
+        else:
+            self.inbox.put(d6msg(type="tick"))
+
+    def _turn(self, since: float, msg: d6msg) -> None:
+        self.in_hand = msg
+        self.in_hand_since = begun = now()
+        self.waited_s = waited_s = begun - since
+        self.mailbox_s += waited_s
+        try:
+            self.receive(msg)
+        except self.failures_are as error:
+            self.failures += 1
+            if not self.failed(msg, error):
+                raise
+        except self.killed_is:
+            self.unfinished = msg
+            raise
+        finally:
+            self.in_hand = None
+            self.handled += 1
+            self.handler_s += now() - begun
+
+    # What the runtime brings.
+
+    def _spawned(self, call: Callable[..., Any], *args: Any) -> Any:
+        raise NotImplementedError
+
+    def _is_current(self, thread: Any) -> bool:
+        raise NotImplementedError
+
+    def _stack(self) -> traceback.StackSummary:
+        raise NotImplementedError
+
+
+def readable(stack: traceback.StackSummary, not_its_own: tuple[str, ...]) -> str:
+    """The innermost frame that is the service's own, not the hub's or ours."""
+    own = [f for f in stack if not f.filename.startswith(not_its_own)]
+    last = (own or stack)[-1]
+    return f"{last.filename}:{last.lineno} in {last.name}"

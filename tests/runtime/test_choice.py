@@ -1,0 +1,97 @@
+"""The choice of a runtime: once, before the engine is imported, and never a wrong one."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from congress_dse import exceptions
+from congress_dse.runtime import choice
+
+
+def python(code, **env):
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        check=False,
+        text=True,
+        env={**{k: v for k, v in os.environ.items() if k != choice.VARIABLE}, **env},
+        timeout=120,
+    )
+    return done.returncode, done.stdout.strip(), done.stderr.strip()
+
+
+@pytest.mark.parametrize("runtime", choice.RUNTIMES)
+def test_the_environment_says_which(runtime):
+    code = "from congress_dse.runtime import chosen; print(chosen.NAME)"
+    assert python(code, CONGRESS_DSE_RUNTIME=runtime)[1] == runtime
+
+
+def test_green_is_the_default():
+    assert python("from congress_dse.runtime import chosen; print(chosen.NAME)")[1] == "green"
+
+
+def test_a_wrong_name_is_refused_with_those_there_are():
+    code, _, err = python("from congress_dse import d6cage", CONGRESS_DSE_RUNTIME="gevent")
+    assert code
+    assert "runtime 'gevent' (of the environment variable CONGRESS_DSE_RUNTIME)" in err
+    assert "green, mixed, asyncio" in err
+
+
+def test_a_second_choice_is_refused_with_who_made_the_first():
+    text = "from congress_dse.runtime import choice, chosen\nchoice.choose('mixed', 'the test')"
+    _, _, err = python(text)
+    assert "has chosen its runtime: green, by default; mixed, by the test, comes too late" in err
+    again = "from congress_dse.runtime import choice, chosen\nprint(choice.choose('green'))"
+    assert python(again)[1] == "green"
+
+
+def test_mixed_is_refused_where_eventlet_has_patched():
+    text = (
+        "import warnings; warnings.simplefilter('ignore')\n"
+        "import eventlet; eventlet.monkey_patch(socket=True)\n"
+        "from congress_dse.runtime import chosen"
+    )
+    _, _, err = python(text, CONGRESS_DSE_RUNTIME="mixed")
+    assert "eventlet has patched" in err
+    assert "socket" in err
+
+
+def test_asyncio_never_imports_eventlet():
+    text = (
+        "import sys; sys.modules['eventlet'] = None\n"
+        "from congress_dse import d6cage, deepsix\n"
+        "from congress_dse.datasources import datasource_driver\n"
+        "class Echo(deepsix.deepSix):\n"
+        "    def reqhandler(self, msg): return msg.body\n"
+        "cage = d6cage.d6Cage()\n"
+        "cage.createservice('s', factory=Echo)\n"
+        "print(cage.ask('s', 'x', 5)); cage.d6stop()"
+    )
+    assert python(text, CONGRESS_DSE_RUNTIME="asyncio")[:2] == (0, "5")
+
+
+def test_mixed_patches_nothing():
+    text = (
+        "import socket, threading, time; before = socket.socket, threading.Lock, time.sleep\n"
+        "from congress_dse.runtime import chosen\n"
+        "print(before == (socket.socket, threading.Lock, time.sleep))"
+    )
+    assert python(text, CONGRESS_DSE_RUNTIME="mixed")[1] == "True"
+
+
+def test_the_environment_goes_before_the_configuration(monkeypatch):
+    monkeypatch.setenv(choice.VARIABLE, "mixed")
+    assert choice.configured("asyncio") == "mixed"
+    monkeypatch.setenv(choice.VARIABLE, "nonsense")
+    with pytest.raises(exceptions.ConfigError, match="CONGRESS_DSE_RUNTIME: 'nonsense'"):
+        choice.configured("asyncio")
+
+
+def test_where_eventlet_is_not_installed_it_is_asyncio(monkeypatch):
+    monkeypatch.delenv(choice.VARIABLE, raising=False)
+    monkeypatch.setattr(choice, "_has_eventlet", lambda: False)
+    assert choice.configured(None) == "asyncio"
+    with pytest.raises(exceptions.ConfigError, match="needs eventlet, which is not installed"):
+        choice.configured("green")
