@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+EXTRAS ?= test,check
 RUN_ARGS ?= --config-file etc/congress-dse.conf --watch host:processes
 
 .PHONY: run test lint types floors tests test-portable test-openstack bench sample clean
@@ -10,7 +11,7 @@ $(BIN)/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "congress_dse needs Python 3.11 or later; name it: make PYTHON=python3.12 run"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,check]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
 	@touch $@
 
 run: $(BIN)/installed

@@ -32,7 +32,7 @@ class ApiNode:
         self._conf = config.read(files)
         self._cage = d6Cage()
         self._catalogue = Catalogue(files, store(self._conf))
-        self._links = join(self._cage, way, worker)
+        self._links = join(self._cage, way, worker, self._conf[config.LINKS])
         self.inquest = Inquest(self._cage, worker, get_ident())
         self._api = Api(
             self._conf,

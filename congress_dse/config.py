@@ -4,6 +4,7 @@ It is read by a master too, which has no runtime: what a datasource's section ma
 driver's to say, in `sources`.
 """
 
+import importlib.util
 import os
 import socket
 import tempfile
@@ -14,6 +15,7 @@ from typing import Any
 from oslo_config import cfg, types
 
 from congress_dse import exceptions
+from congress_dse.links.broker_url import BrokerURL
 from congress_dse.manager import options as processes
 
 DATASOURCE = "datasource:"  # opens the name of a section that makes a datasource
@@ -46,6 +48,37 @@ LINKS_OPTIONS = [
         default=socket.gethostname(),
         sample_default="<the host's name>",
         help="What the nodes of this engine are called after; each engine of a bus its own.",
+    ),
+    cfg.StrOpt(
+        "transport_url",
+        secret=True,
+        help="RabbitMQ that joins this engine with those of other hosts, in OpenStack's form: "
+        "rabbit://user:password@host1:5672,user:password@host2:5672/vhost?ssl=1. Without it the "
+        "engine is alone.",
+        metavar="URL",
+    ),
+    cfg.StrOpt(
+        "exchange",
+        default="congress_dse",
+        help="Name of the exchange, and beginning of the names of the queues, at the broker; "
+        "engines with the same one are one bus.",
+    ),
+    cfg.StrOpt(
+        "coordination",
+        secret=True,
+        metavar="URL",
+        help="Service that coordinates the engines which have the same sources, as a URL of tooz: "
+        "redis://, etcd3+http://, zookeeper://, postgresql://, mysql://, file://. Each source runs "
+        "on one of them at a time, and another takes it over when that one is gone. Without it, "
+        "an engine runs all of its sources.",
+    ),
+    cfg.IntOpt(
+        "coordination_lease",
+        default=10,
+        min=5,
+        help="Seconds in which the sources of an engine that is gone run on another. One that "
+        "cannot reach the coordination service stops its sources after a third of this. The same "
+        "for all.",
     ),
 ]
 
@@ -193,7 +226,7 @@ def read(files: Iterable[str]) -> cfg.ConfigOpts:
 
 def faults(conf: cfg.ConfigOpts) -> list[str]:
     """A line for each section and option at fault, outside the datasources' sections."""
-    return [*_unknown(conf), *_wrong(conf)]
+    return [*_unknown(conf), *(_wrong(conf) or _links(conf[LINKS]))]
 
 
 def parsed(conf: cfg.ConfigOpts) -> list[dict[str, dict[str, list[str]]]]:
@@ -247,6 +280,19 @@ def _unknown(conf: cfg.ConfigOpts) -> list[str]:
                 continue
             wrong += [f"[{section}] {k}: no such option" for k in values if k not in known[section]]
     return wrong
+
+
+def _links(options: Any) -> list[str]:
+    """A line for what is wrong with the link to other hosts; no password is in it."""
+    if not options.transport_url:
+        return []
+    if importlib.util.find_spec("amqp") is None:
+        return ["[links] transport_url: needs the library amqp; install congress-dse[rabbit]"]
+    try:
+        BrokerURL.parse(options.transport_url)
+    except exceptions.ConfigError as error:
+        return [f"[{LINKS}] {error}"]
+    return []
 
 
 def _wrong(conf: cfg.ConfigOpts) -> list[str]:

@@ -222,14 +222,16 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
         LOG.info("%s: created service %s", self.name, name)
         return self.services[name]["object"]
 
-    def deleteservice(self, name: str) -> None:
+    def deleteservice(self, name: str, step_s: float = STEP_S) -> None:
         """End a service: ``cleanup``, the greenthread, its routes and its subscriptions.
+
+        One that has not ended after `step_s` is killed.
 
         Raises NoSuchService for a name that is none.
         """
         if name not in self.services or name == self.name:
             raise exceptions.NoSuchService(f"{self.name} has no service {name!r} to delete")
-        self.upkeep.finish(name, STEP_S)
+        self.upkeep.finish(name, step_s)
         self.publish("services", self.services)
         LOG.info("%s: deleted service %s", self.name, name)
 

@@ -179,6 +179,15 @@ class deepSix(publishing, subscribing, metaclass=Born):
             in_hand_s=0.0 if hand is None else runtime.now() - self.in_hand_since,
         )
 
+    def counters(self) -> dict[str, float]:
+        """What this life has counted; a subclass may add to it. None of it ever falls."""
+        return {
+            "handled": self.handled,
+            "failed": self.failures,
+            "mailbox_s": self.mailbox_s,
+            "handler_s": self.handler_s,
+        }
+
     def _d6run(self) -> None:
         """Call an old driver's ``d6run`` now and, as its loop did, again and again."""
         self.after(D6RUN_S, self._d6run)

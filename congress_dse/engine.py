@@ -5,7 +5,7 @@ name over the workers that serve, so that a change of their number moves as few 
 source may name its worker instead.
 """
 
-import hashlib
+import contextlib
 import logging
 import sys
 from _thread import get_ident
@@ -17,7 +17,9 @@ from congress_dse.catalogue import Catalogue, store
 from congress_dse.d6cage import d6Cage
 from congress_dse.enginedesk import KEY, EngineDesk
 from congress_dse.exceptions import DataServiceError
+from congress_dse.grants import Grants
 from congress_dse.inquest import Inquest
+from congress_dse.leases import bid, times
 from congress_dse.links.joining import join
 from congress_dse.links.way import Way
 from congress_dse.manager import options as processes
@@ -44,6 +46,7 @@ class Engine:
         self._missing: dict[str, Source] = {}
         self._links: list[Any] = []
         self._telemetry: Telemetry | None = None
+        self._grants: Grants | None = None
         self._revision = -1
         self._applying = runtime.Lock()
         self.conf = config.read(files)
@@ -55,7 +58,9 @@ class Engine:
 
     def join(self, way: Way, worker: str) -> None:
         """Become a node of the bus, as the worker of this name."""
-        self._links = join(self.cage, way, worker)
+        self._links = join(self.cage, way, worker, self.conf[config.LINKS])
+        if way.leases:
+            self._grants = Grants(way.leases, self._give_up, self._apply)
         self.inquest.worker = worker
         self.control = way.control
         self._telemetry = Telemetry(self.conf, self.cage.bus.node)
@@ -101,6 +106,8 @@ class Engine:
         killed = self.cage.d6stop(0.9 * timeout_s or float("inf"))
         if killed:
             LOG.warning("killed, being late: %s", ", ".join(killed))
+        if self._grants is not None:
+            self._grants.close()
         if self._telemetry is not None:
             self._telemetry.end()
 
@@ -113,11 +120,29 @@ class Engine:
                 LOG.error("%s; the sources stay as they are", error)
                 revision, every = self._revision, self.catalogue.configured()
                 every += [s for n, s in self._running.items() if n not in {e.name for e in every}]
+            if self._grants is not None:
+                self._grants.want({source.name: source.node for source in every})
             self._make_it_so(every)
             self._revision = revision
 
+    def _may(self, source: Source) -> bool:
+        """Whether this node has the lease of a source, where nodes are coordinated."""
+        return self._grants is None or source.name in self._grants
+
+    def _give_up(self, names: list[str]) -> None:
+        """End at once what this node may run no more: another is about to run it."""
+        step_s = 0.5 * times(self.conf.links.coordination_lease).stop_s
+        ends = [runtime.spawn(self._end, n, step_s) for n in names if self._running.pop(n, None)]
+        for end in ends:
+            end.wait()
+
+    def _end(self, name: str, step_s: float) -> None:
+        with contextlib.suppress(exceptions.NoSuchService):
+            self.cage.deleteservice(name, step_s)
+
     def _make_it_so(self, every: Iterable[Source]) -> None:
-        wanted = {s.name: s for s in every if self._slots and owner(s, self._slots) == self._slot}
+        mine = [s for s in every if self._slots and owner(s, self._slots) == self._slot]
+        wanted = {s.name: s for s in mine if self._may(s)}
         self._missing = {}
         for name in [n for n, source in self._running.items() if wanted.get(n) != source]:
             del self._running[name]
@@ -134,12 +159,16 @@ class Engine:
     def _create(self, source: Source) -> None:
         """Create one source; one that cannot be had ends nothing; the next reload tries again."""
         node = self.cage.bus.taken(source.name)
+        if not self._may(source):
+            return
         if node:
             self._missing[source.name] = source
             LOG.info("source %s is at %s and comes here when it ends there", source.name, node)
             return
         try:
-            self.cage.createservice(source.name, factory=source.driver, args=source.args)
+            made = self.cage.createservice(source.name, factory=source.driver, args=source.args)
+            if self._grants is not None:
+                made.lease = lambda: self._may(source)
         except DataServiceError:
             LOG.exception("source %s is left out", source.name)
         else:
@@ -165,8 +194,4 @@ def owner(source: Source, slots: Sequence[int]) -> int:
     """The worker that has `source`: the one it names, if that serves, else the highest bidder."""
     if source.worker in slots:
         return int(source.worker or 0)
-    return max(slots, key=lambda slot: _bid(source.name, slot))
-
-
-def _bid(name: str, slot: int) -> bytes:
-    return hashlib.blake2b(f"{slot}:{name}".encode(), digest_size=8).digest()
+    return max(slots, key=lambda slot: bid(source.name, slot))

@@ -18,13 +18,13 @@ from congress_dse.datasources.datasource_driver import DataSourceDriver
 from congress_dse.datasources.desk import plain
 from congress_dse.deadletters import DeadLetter
 from congress_dse.runtime import chosen as runtime
+from congress_dse.upkeep import label
 
 Fact = dict[str, Any]
 
 TRIES = 5  # at what changes under the reader's hand
 BODY_MAX = 4000  # characters of a dead letter's body that are shown
 STACK_MAX = 20_000  # characters of one stack
-OWN = ("link.", "facts.", "engine.", "api.")  # open the names of services that every node has
 
 
 def read(call: Callable[..., Any], *args: Any) -> Any:
@@ -101,6 +101,26 @@ def links(cage: Any) -> list[Fact]:
         box = counts(cage.bus.links[link["name"]]) if link["name"] in cage.bus.links else None
         told.append({**aged, "link": aged.pop("name"), "depth": box.depth if box else 0})
     return told
+
+
+def health(cage: Any) -> list[Fact]:
+    """What is not as it should be: an ``error`` makes the engine not ready, a ``warning`` not."""
+    found = [
+        {"level": "error", "kind": "given up", "subject": name, "text": text}
+        for name, text in cage.upkeep.failures().items()
+    ]
+    for link in cage.bus.statistics():
+        state = str(link.get("state", "up"))
+        if state != "up":
+            text = f"{state}: {link.get('error') or link.get('last_error') or 'no cause is known'}"
+            found.append({"level": "error", "kind": "link", "subject": link["name"], "text": text})
+    for name, service in every(cage):
+        if isinstance(service, DataSourceDriver):
+            for table, stale in list(service.stale.items()):
+                text = f"table {table}: {stale.cause}"
+                told = {"level": "warning", "kind": "stale", "subject": name, "text": text}
+                found.append(told)
+    return found
 
 
 def nodes(cage: Any) -> list[Fact]:
@@ -201,7 +221,7 @@ def _kind(cage: Any, name: str, service: Any) -> str:
         return "cage"
     if isinstance(service, DataSourceDriver):
         return "source"
-    return "own" if name.startswith(OWN) else "service"
+    return "own" if label(name) != name else "service"
 
 
 def _state(cage: Any, name: str, service: Any, box: Any, failure: str) -> str:

@@ -7,7 +7,8 @@ from a native thread when the hub is blocked. `TURN` has what may only be done i
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from congress_dse import exceptions, facts, tablefacts
+from congress_dse import exceptions, facts, metricfacts, tablefacts
+from congress_dse.counters import Series
 
 Args = dict[str, Any]
 Answer = dict[str, list[facts.Fact]]
@@ -20,6 +21,7 @@ class Inquest:
         self.cage = cage
         self.worker = worker
         self.hub = hub  # the native thread of the hub
+        self.meters: list[Callable[[], list[Series]]] = []  # further counters of this process
         self._pages = tablefacts.Pages()
 
     def answer(self, what: str, args: Args | None = None) -> Answer:
@@ -83,6 +85,15 @@ class Inquest:
         """Where one service is."""
         return {"results": facts.stack(self.cage, str(args.get("name")), self.hub)}
 
+    def health(self, _args: Args) -> Answer:
+        """What is not as it should be."""
+        return {"results": facts.health(self.cage)}
+
+    def metrics(self, _args: Args) -> Answer:
+        """What was counted, and what is measured; each result is a series."""
+        counters = [*metricfacts.counted(self.cage), *(s for m in self.meters for s in m())]
+        return {"counters": counters, "gauges": metricfacts.measured(self.cage)}  # type: ignore[dict-item]
+
     def replay(self, args: Args) -> Answer:
         """Send a dead letter once more."""
         number = int(args.get("number", 0))
@@ -105,6 +116,8 @@ class Inquest:
         "nodes": nodes,
         "waits": waits,
         "stack": stack,
+        "health": health,
+        "metrics": metrics,
         "replay": replay,
         "discard": discard,
     }

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from congress_dse import exceptions
+from congress_dse.counters import Series
 from congress_dse.factsdesk import KEY, REQUEST, desk_of
 from congress_dse.inquest import Answer, Inquest
 from congress_dse.manager.control import ask as ask_master
@@ -56,10 +57,29 @@ class Inquiries:
         """What the master answers; None where there is none, or it does not."""
         if not self.control:
             return None
+        order = {"command": command, **request}
         try:
-            return ask_master(self.control, {"command": command, **request}, timeout_s)
+            if runtime.PATCHED:  # the wait is a greenthread's
+                return ask_master(self.control, order, timeout_s)
+            return runtime.in_thread(ask_master, self.control, order, timeout_s)
         except exceptions.ControlError:
             return None
+
+    def metrics(self) -> tuple[list[Series], list[Series]]:
+        """Counters and gauges of the engine; the master sums the counters, and forgets none."""
+        found = self.master("metrics", NATIVE_S + 0.6, within_s=NATIVE_S)
+        if found is None:
+            answer: Any = self._inquest.answer("metrics")
+            return answer["counters"], answer["gauges"]
+        gauges = list(found["gauges"])
+        for one in found["workers"]:
+            labels = {"worker": one["worker"]}
+            gauges.append(["worker_up", labels, int(one["answered"])])
+            gauges.append(["worker_blocked_seconds", labels, one["blocked_s"]])
+            for name, known, value in one["answer"].get("gauges", ()):
+                own = labels if name == "resident_memory_bytes" else {}
+                gauges.append([name, {**known, **own}, value])
+        return found["counters"], gauges
 
     def _nodes(self) -> list[str]:
         """The far nodes that have a desk."""

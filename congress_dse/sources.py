@@ -30,6 +30,12 @@ WORKER_OPTION = cfg.IntOpt(
     help="Number of the engine worker that has this source; by default a hash of its name decides. "
     "While that worker does not serve, another has it.",
 )
+NODE_OPTION = cfg.StrOpt(
+    "node",
+    default="",
+    help="Name ([links] node) of the engine that has this source, of those that are coordinated; "
+    "by default a hash of its name decides. While that engine is not there, another has it.",
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,7 @@ class Source:
     args: dict[str, Any]
     worker: int | None = None
     driver_name: str = ""
+    node: str = ""
 
 
 def sources(conf: cfg.ConfigOpts) -> list[Source]:
@@ -168,7 +175,7 @@ def checked(made_by: type[DataSourceDriver], given: dict[str, Any], where: str) 
 def list_opts() -> list[tuple[str, list[Any]]]:
     """Every option, for oslo-config-generator; a datasource of each driver as an example."""
     examples = [
-        (f"{PREFIX}{name}", [_example_driver(name), WORKER_OPTION, *found.options()])
+        (f"{PREFIX}{name}", [_example_driver(name), WORKER_OPTION, NODE_OPTION, *found.options()])
         for name, found in sorted(drivers().items())
     ]
     return [*config.GROUPS.items(), *examples]
@@ -191,8 +198,9 @@ def _source(conf: cfg.ConfigOpts, section: str) -> Source:
         pinned = None if worker is None else WORKER_OPTION.type(worker)
     except ValueError as error:
         raise exceptions.ConfigError(f"{where} worker: {config.one_line(error)}") from error
+    node = raw.pop("node", [""])[-1]
     args = checked(made_by, _given(made_by, raw), where)
-    return Source(section[len(PREFIX) :], made_by, args, pinned, name)
+    return Source(section[len(PREFIX) :], made_by, args, pinned, name, node)
 
 
 def _raw(conf: cfg.ConfigOpts, section: str) -> dict[str, list[str]]:

@@ -20,6 +20,8 @@ LOG = logging.getLogger(__name__)
 ATTEMPTS = 3  # lives that one message may cost
 TRIED_KEPT = 8  # messages of a service whose costs are remembered; each waits before all others
 CLEANUP_S = 2.0
+PAST_MAX = 2000  # names of services that ended, whose counts are kept
+NODES_OWN = frozenset({"link", "facts", "engine", "api"})
 DRAIN_S = 2.5  # of a service that was killed, for the cleanup of its coroutine
 UNREAD_MAX = 100  # messages kept for a service that is no actor
 
@@ -55,6 +57,7 @@ class Upkeep:
         self._groups: dict[str, Supervisor] = {"": Supervisor()}
         self._root = Supervisor(policy=_GROUPS)
         self.failed_groups: dict[str, str] = {}
+        self.past: dict[str, dict[str, float]] = {}  # what lives that are over have counted
 
     def group(self, name: str, strategy: Strategy, policy: Policy | None) -> None:
         """Make a group; its own death is that of all its services."""
@@ -131,6 +134,7 @@ class Upkeep:
         self._route(plan, [])
         if plan.routing:
             cage.unsubscribe(corrId=plan.routing)
+        self._remember(name, service, self._of_the_name(name))
         self._groups[plan.group].remove(name)
         del self._plans[name]
         del cage.services[name]
@@ -158,6 +162,13 @@ class Upkeep:
         children = [c for group in self._groups.values() for c in group.children.values()]
         return {child.name: child.restarts for child in children}
 
+    def counters(self, service: Any) -> dict[str, float]:
+        """What a service has counted in this life, and its mailbox and its restarts in all lives.
+
+        May be called from any thread, as `past` may be read.
+        """
+        return {**service.counters(), **self._of_the_name(service.name)}
+
     def tree(self) -> list[dict[str, Any]]:
         """Every group, its policy, and the lives of its services; as plain data, to be read only.
 
@@ -180,6 +191,30 @@ class Upkeep:
         """The services and groups that were given up, with the first cause."""
         given_up = {plan.name: plan.failure for plan in self._plans.values() if plan.failure}
         return {**given_up, **self.failed_groups}
+
+    def _of_the_name(self, name: str) -> dict[str, float]:
+        plan = self._plans.get(name)
+        box = self._cage.inbox if plan is None else plan.inbox
+        restarts = 0
+        if plan is not None and plan.group in self._groups:
+            child = self._groups[plan.group].children.get(name)
+            restarts = 0 if child is None else child.restarts
+        return {
+            "received": box.received,
+            "dropped": box.dropped,
+            "coalesced": box.coalesced,
+            "restarts": restarts,
+        }
+
+    def _remember(self, name: str, service: Any, more: dict[str, float] | None = None) -> None:
+        """Keep what a life has counted that is over."""
+        if not isinstance(service, deepsix.deepSix):
+            return
+        kept = self.past.setdefault(label(name), {})
+        for what, value in {**service.counters(), **(more or {})}.items():
+            kept[what] = kept.get(what, 0.0) + value
+        if len(self.past) > PAST_MAX:
+            del self.past[next(iter(self.past))]
 
     # Birth.
 
@@ -212,6 +247,7 @@ class Upkeep:
         except exceptions.DataServiceError as error:
             self._died(plan, error)
             return
+        self._remember(plan.name, self._cage.services[plan.name]["object"])
         self._cage.services[plan.name]["object"] = service
         plan.failure = ""
         self._adopt(plan, service)
@@ -406,6 +442,12 @@ class Upkeep:
         if not service.cleaned:
             _clean_up(service, service.name)
         return False
+
+
+def label(name: str) -> str:
+    """What a service is counted as: what every node has of its own, by its kind."""
+    kind = name.partition(".")[0]
+    return kind if kind in NODES_OWN and "." in name else name
 
 
 def _seen(child: Child, group: str, now: float) -> dict[str, Any]:

@@ -97,6 +97,13 @@ class App:
             _drop_body(response)
         return response
 
+    def pattern(self, request: Request) -> str:
+        """The pattern of the route that a request has; "other" for none."""
+        for pattern, methods in self._ways.get(request.path.count("/"), ()):
+            if pattern.fullmatch(request.path) is not None:
+                return next(iter(methods.values())).pattern
+        return "other"
+
     def _answer(self, request: Request) -> Response:
         if self.body_max_b and len(request.body) > self.body_max_b:
             raise ApiError(413, f"the body has over {self.body_max_b} bytes")

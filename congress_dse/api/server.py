@@ -8,10 +8,11 @@ from socket import socket
 from typing import Any
 from urllib.parse import parse_qsl
 
-from congress_dse.api import access, events, live, openapi, v1
+from congress_dse.api import access, events, health, live, metrics, openapi, v1
 from congress_dse.api.app import App, Context, failure
 from congress_dse.api.feeds import Feeds
 from congress_dse.api.http import Request, headers
+from congress_dse.api.traffic import Traffic
 from congress_dse.catalogue import Catalogue
 from congress_dse.exceptions import ApiError
 from congress_dse.inquest import Inquest
@@ -20,7 +21,14 @@ from congress_dse.runtime import chosen as runtime
 
 LOG = logging.getLogger(__name__)
 
-ROUTES = [*v1.ROUTES, *events.ROUTES, *live.ROUTES, *openapi.ROUTES]
+ROUTES = [
+    *v1.ROUTES,
+    *events.ROUTES,
+    *live.ROUTES,
+    *health.ROUTES,
+    *metrics.ROUTES,
+    *openapi.ROUTES,
+]
 
 Start = Callable[[str, list[tuple[str, str]]], Any]
 
@@ -39,7 +47,10 @@ class Api:
         inquest: Inquest | None = None,
         control: str = "",
     ) -> None:
-        self._inquiries = Inquiries(bus, inquest or Inquest(bus), control)
+        inquest = inquest or Inquest(bus)
+        self._inquiries = Inquiries(bus, inquest, control)
+        traffic = Traffic()
+        inquest.meters.append(traffic.counters)
         self._conf = conf.api
         self._bus = bus
         self._feeds: Feeds | None = None
@@ -50,7 +61,7 @@ class Api:
             authenticate=access.authenticate(conf),
             body_max_b=conf.api.max_body_size,
         )
-        site = Site(app, served)
+        site = Site(app, served, traffic)
         self._server = runtime.http_server(listener, site, self._limits(), access.tls(conf))
 
     def start(self) -> None:
@@ -75,6 +86,7 @@ class Api:
             "max_staleness_s": self._conf.max_staleness,
             "feeds": self.feeds,
             "inquiries": self._inquiries,
+            "readiness": {},
             "routes": lambda: ROUTES,
         }
 
@@ -100,13 +112,17 @@ class Api:
 class Site:
     """The app under WSGI's words."""
 
-    def __init__(self, app: App, served: Callable[[], object]) -> None:
+    def __init__(self, app: App, served: Callable[[], object], traffic: Traffic) -> None:
         self.app = app
         self._served = served
+        self._traffic = traffic
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        begun = runtime.now()
         request = _request(environ)
         response = self.app.handle(request)
+        took_s = runtime.now() - begun
+        self._traffic.served(request.method, self.app.pattern(request), response.status, took_s)
         LOG.debug("%s %s: %d", request.method, request.path, response.status)
         self._served()
         start(_line(response.status), list(response.headers.items()))

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, TextIO
 
 from congress_dse import config, exceptions
@@ -22,6 +23,7 @@ from congress_dse.apiworker import LISTENER, ApiWorker
 from congress_dse.chronicle import Chronicle
 from congress_dse.commands import common
 from congress_dse.engineworker import EngineWorker
+from congress_dse.leaseworker import LeaseWorker
 from congress_dse.links.way import Way
 from congress_dse.manager import ServiceManager, options as processes
 from congress_dse.manager.control import ask
@@ -67,7 +69,9 @@ def run(args: argparse.Namespace) -> int:
     )
     watch = {"tables": tables, "colour": _colour(args.colour, sys.stdout), "json": args.json}
     # One owner at a time: a replacement starts when the worker that had the sources is gone.
-    way = Way(home if own.workers else "", conf[config.LINKS].node, control)
+    own_home = home if own.workers else ""
+    leases = _leases(manager, own_home, conf[config.LINKS])
+    way = Way(own_home, conf[config.LINKS].node, control, leases)
     listeners = _bound(manager, conf.api)
     apart = bool(listeners and own.workers and conf.api.api_workers)
     engine = manager.add(
@@ -184,6 +188,19 @@ def _links_home() -> str:
         return tempfile.mkdtemp(prefix="congress-dse-", dir=home)
     except OSError as error:
         raise exceptions.ConfigError(f"no place for the workers' links: {error}") from error
+
+
+def _leases(manager: ServiceManager, home: str, links: Any) -> str:
+    """Add the keeper of this node's leases, if it is to have any; return where it is found.
+
+    It is the first to be there and the last to go: it gives back what the others had.
+    """
+    if not home or not links.coordination:
+        return ""
+    path = str(Path(home) / "leases")
+    about = (path, links.coordination, links.node, links.coordination_lease)
+    manager.add(LeaseWorker, 1, args=about, overlap=False)
+    return path
 
 
 def _bound(manager: ServiceManager, api: Any) -> tuple[str, ...]:

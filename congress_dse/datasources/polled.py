@@ -77,6 +77,15 @@ class PollingDataSourceDriver(DataSourceDriver):
             "circuit": "open" if polling.open else "closed",
         }
 
+    def counters(self) -> dict[str, float]:
+        polling = self.polling
+        return {
+            **super().counters(),
+            "source_polls": polling.count,
+            "source_poll_failures": polling.failed_count,
+            "source_poll_s": polling.total_s,
+        }
+
     def retry_s(self) -> float:
         """Until the next poll, or the end of the one that runs."""
         since = self.polling.running_since

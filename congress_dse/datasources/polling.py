@@ -33,6 +33,7 @@ class Polling:
         self.last_good: float | None = None
         self.took_s: float | None = None  # the last poll, from its start to its end
         self.count = self.failed_count = 0
+        self.total_s = 0.0
         self._draw = draw
         self._requested = False
         self._due: float | None = float("-inf") if period_s else None
@@ -84,5 +85,6 @@ class Polling:
         assert begun is not None
         self.count += 1
         self.took_s = round(now - begun, 6)
+        self.total_s += now - begun
         self.running_since = None
         return begun

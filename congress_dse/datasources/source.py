@@ -7,7 +7,7 @@ rows), `TRANSLATORS` that turn a source's objects into rows.
 
 import datetime as dt
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple
 
@@ -41,6 +41,8 @@ class DataSourceDriver(deepsix.deepSix):
     SCHEMA: ClassVar[dict[str, tuple[Any, ...]]] = {}
     DESCRIPTION: ClassVar[str] = ""
 
+    lease: Callable[[], bool] = staticmethod(lambda: True)  # whether this node may run it, still
+
     def __init__(
         self,
         name: str,
@@ -65,6 +67,17 @@ class DataSourceDriver(deepsix.deepSix):
         whole = options.with_defaults(self.options(), args)
         self._secrets = options.secrets(self.options(), whole)
         super().__init__(name, keys, inbox, datapath, whole)
+
+    def receive(self, msg: d6msg) -> None:
+        """Take a message; one that comes when another node may have the source does nothing.
+
+        A process that was frozen finds its timers due, and much in its mailboxes, before it learns
+        that its lease has ended.
+        """
+        if self.lease() or msg.type in _ENDINGS:
+            super().receive(msg)
+        else:
+            self._refuse(msg, exceptions.SourceError("this node has no lease of it any more"))
 
     # What a driver is.
 
@@ -125,6 +138,9 @@ class DataSourceDriver(deepsix.deepSix):
         age_s = (dt.datetime.now(dt.UTC) - stale.since).total_seconds()
         since = stale.since.isoformat("T", "seconds")
         return {"cause": stale.cause, "since": since, "age_s": age_s, "retry_s": self.retry_s()}
+
+    def counters(self) -> dict[str, float]:
+        return {**super().counters(), "source_updates": self.number_of_updates}
 
     def retry_s(self) -> float:
         """In how many seconds the source may be up to date again."""
@@ -278,3 +294,6 @@ class DataSourceDriver(deepsix.deepSix):
         failed = isinstance(result, exceptions.EngineError)
         body = result if failed and msg.deadline is not None else dataObject(result)
         self.send(d6msg(replyTo=self.name, type="rep", body=body, srcmsg=msg))
+
+
+_ENDINGS = frozenset({"shut", "stop"})

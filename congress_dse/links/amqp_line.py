@@ -46,6 +46,16 @@ class Line:
         connection.connect()
         self.channel = connection.channel()
 
+    def has_queue(self, name: str) -> bool:
+        """Whether the broker has a queue of this name."""
+        channel = self._connection.channel()  # the broker closes it when there is none
+        try:
+            channel.queue_declare(name, passive=True)
+        except self._native.exceptions.NotFound:
+            return False
+        channel.close()
+        return True
+
     def within(self, limit_s: float) -> None:
         """Give what py-amqp waits for next so much time."""
         self.wire.deadline = monotonic() + limit_s

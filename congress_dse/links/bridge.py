@@ -18,7 +18,7 @@ from congress_dse.dataobj import Mark
 from congress_dse.deepsix import deepSix
 from congress_dse.links import wire
 from congress_dse.links.directory import Directory, Node, Service, gives_way
-from congress_dse.links.errands import Errands
+from congress_dse.links.errands import Errands, age
 from congress_dse.links.inlets import Inlets
 from congress_dse.links.outlets import Outlets
 from congress_dse.runtime import chosen as runtime
@@ -35,6 +35,9 @@ class Transport(Protocol):
 
     def send(self, nodes: Iterable[str], topic: str, parts: list[bytes], can_wait: bool) -> bool:
         """Take a message for `nodes`; False, and take it not, when full and it can wait."""
+
+    def follow(self, topic: str, yes: bool) -> None:
+        """Bring what is sent to `topic` here, from before the next message on; or no more."""
 
     def end(self, why: str) -> None:
         """Give the link up."""
@@ -54,7 +57,7 @@ class Bridge(deepSix):
         self.transport: Transport = args["transport"]
         self.directory = dataPath.bus.directory
         self.outlets = Outlets(name, self._say, self._local)
-        self.inlets = Inlets(self._say, self._local, self._where)
+        self.inlets = Inlets(self._say, self._local, self._where, self.transport.follow)
         self.errands = Errands()
         self.refused = 0
         self._number = wire.numbers()
@@ -72,7 +75,7 @@ class Bridge(deepSix):
         else:
             with nullcontext() if msg.trace is None else here.continued(msg.trace):
                 getattr(self, handler)(msg)
-            self._arm()
+            self._beat_soon()
 
     def inlost(self, msg: d6msg) -> None:
         """Our mailbox dropped updates of services here."""
@@ -133,8 +136,8 @@ class Bridge(deepSix):
 
     # What comes over the link.
 
-    def arrived(self, node: str, message: list[Any]) -> None:
-        """Take one message of `node`; raises WireError for what is none."""
+    def arrived(self, node: str, message: list[Any], late_s: float = 0.0) -> None:
+        """Take one message of `node`, so long under way; raises WireError for what is none."""
         known = KINDS.get(message[0]) if isinstance(message[0], str) else None
         if known is None:
             raise exceptions.WireError(f"a message of the unknown kind {message[0]!r}")
@@ -143,15 +146,20 @@ class Bridge(deepSix):
         if len(values) != len(types) or not all(map(isinstance, values, types)):
             raise exceptions.WireError(f"a message {message[0]!r} with values that are none")
         known_node = self.directory.nodes.get(node)
-        if known_node is None:
+        if known_node is None or known_node.link != self.name:
             return
+        if late_s:
+            age(message[3] if message[0] == "traced" else message, late_s)
         known_node.heard = runtime.now()
         getattr(self, handler)(known_node, message)
-        self._arm()
+        self._beat_soon()
 
     def joined(self, node: str, epoch: int) -> None:
-        """A node is there: tell it what is here."""
-        self.left(node, "joined anew")
+        """A node is there, by this link and no other: tell it what is here."""
+        known = self.directory.nodes.get(node)
+        nearer = None if known is None else self.cage.bus.links.get(known.link)
+        if nearer is not None:
+            nearer.forget(node, "joined anew")
         self.directory.join(node, epoch, self.name, runtime.now())
         services = [[s.name, list(s.keys), s.born] for s in self.cage.bus.announced.values()]
         self._say([node], "", ["routes", services])
@@ -160,17 +168,24 @@ class Bridge(deepSix):
 
     def left(self, node: str, why: str) -> None:
         """A node is gone, with all that it had; what waits for it is answered."""
-        if node not in self.directory.nodes:
-            return
+        if self.forget(node, why):
+            LOG.warning("%s: node %s is gone: %s", self.name, node, why)
+            self.cage.notice("node-left", node, why, "warning")
+
+    def forget(self, node: str, why: str) -> bool:
+        """Let go of all that a node had, if it was behind this link; return whether it was."""
+        known = self.directory.nodes.get(node)
+        if known is None or known.link != self.name:
+            return False
         for service in self.directory.leave(node):
             self.cage.table.remove(service.keys, self.inbox)
         self.outlets.lose(node)
         for msg in self.errands.lose(node):
             self._local(msg)
         self.inlets.routed()
-        LOG.warning("%s: node %s is gone: %s", self.name, node, why)
-        self.cage.notice("node-left", node, why, "warning")
+        LOG.debug("%s: node %s: %s", self.name, node, why)
         self.cage.bus.changed()
+        return True
 
     def announce(self, service: Service) -> None:
         """Tell the far nodes the keys that a service here has now; none when it ended."""
@@ -301,6 +316,16 @@ class Bridge(deepSix):
             "dropped_updates": self.outlets.dropped,
         }
 
+    def counters(self) -> dict[str, float]:
+        known = self.transport.statistics()
+        return {
+            **super().counters(),
+            "link_sent_b": known.get("sent_b", 0),
+            "link_received_b": known.get("received_b", 0),
+            "link_late_answers": self.errands.late,
+            "link_dropped_updates": self.outlets.dropped,
+        }
+
     def _nodes(self) -> list[Node]:
         return [n for n in list(self.directory.nodes.values()) if n.link == self.name]
 
@@ -325,7 +350,7 @@ class Bridge(deepSix):
                 raise
             LOG.debug("%s: %r found a full mailbox", self.name, msg)
 
-    def _arm(self) -> None:
+    def _beat_soon(self) -> None:
         if not self._beating and (self.outlets.due() or self.inlets.awaits()):
             self._beating = True
             self.after(BEAT_S, self._beat)
@@ -334,7 +359,7 @@ class Bridge(deepSix):
         self._beating = False
         self.outlets.beat()
         self.inlets.beat(runtime.now())
-        self._arm()
+        self._beat_soon()
 
 
 def _service(values: Any) -> Service:

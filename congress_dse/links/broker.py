@@ -170,6 +170,7 @@ class Broker:
             outbox_b=outbox.size_b,
             unconfirmed=outbox.unconfirmed,
             unhandled=ledger.unhandled,
+            queues_lost=context.queues_lost,
             bindings=len(context.bindings),
             proof=probe.proof if probe else "",
             probe_s=probe.round_trip_s if probe else None,

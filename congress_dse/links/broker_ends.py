@@ -94,14 +94,17 @@ class Consumer:
 
     def open(
         self, exchange: str, queue: str, limits: BrokerLimits, bindings: Bindings, first: bool
-    ) -> None:
-        """Declare exchange and queue, bind, and consume."""
+    ) -> bool:
+        """Declare exchange and queue, bind, and consume; return whether the queue was lost."""
         self.exchange, self.queue = exchange, queue
         self.line.open(limits)
         channel = self.line.channel
         channel.exchange_declare(exchange, "topic", durable=True, auto_delete=False)
+        lost = False
         if first:
             channel.queue_delete(queue)
+        else:
+            lost = not self.line.has_queue(queue)
         arguments = {
             "x-expires": limits.queue_expires_s * 1000,
             "x-message-ttl": limits.message_ttl_s * 1000,
@@ -119,6 +122,7 @@ class Consumer:
         channel.basic_consume(
             queue, callback=self._on_delivery, arguments={"x-priority": int(time.time() * 1000)}
         )
+        return lost
 
     def bind(self, bindings: Bindings, limits: BrokerLimits) -> bool:
         """Bring some changed bindings to the broker; return whether there are more.

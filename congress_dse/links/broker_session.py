@@ -64,6 +64,7 @@ class Context:
     on_room: Callable[[], object]
     closing_at: float | None = None  # stop by then
     fresh: bool = True  # the queue is not yet of this life
+    queues_lost: int = 0
 
     @property
     def queue(self) -> str:
@@ -99,7 +100,7 @@ class Session:
         """Connect, declare, bind, consume; nothing is proven yet."""
         context = self._context
         context.bindings.bind(context.probe_key)
-        self.consumer.open(
+        context.queues_lost += self.consumer.open(
             context.exchange, context.queue, context.limits, context.bindings, context.fresh
         )
         context.fresh = False

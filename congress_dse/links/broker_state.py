@@ -68,6 +68,7 @@ class BrokerStatistics:
     outbox_b: int
     unconfirmed: int
     unhandled: int  # handed up, and not said to be handled
+    queues_lost: int  # our queue was gone, and what was in it
     bindings: int
     proof: str  # by what consumption over this connection was proven: "probe", "delivery", or ""
     probe_s: float | None  # the last probe's way out and back

@@ -17,6 +17,9 @@ OPEN_MAX = 10_000  # of each direction; the oldest gives way
 OLD_STYLE_S = 300.0  # a request without a deadline may be answered this long, and more than once
 
 
+_LEFT = 6  # the place in a message of the seconds that are left to it
+
+
 class Open(NamedTuple):
     """A request that crossed the link: whose it is, from or to which nodes, and until when."""
 
@@ -111,6 +114,13 @@ class Errands:
         kept[msg.correlationId] = Open(who, nodes, until, left_s is None, msg.key, msg.dataindex)
         if len(kept) > OPEN_MAX:
             kept.popitem(last=False)
+
+
+def age(message: list[Any], late_s: float) -> None:
+    """Take what a request or command spent under way off the time that is left to it."""
+    timed = len(message) > _LEFT and message[0] in {"req", "cmd"}
+    if timed and isinstance(message[_LEFT], int | float):
+        message[_LEFT] = max(0.0, message[_LEFT] - late_s)
 
 
 def _outcome(body: Any) -> tuple[list[str], Any]:

@@ -35,10 +35,20 @@ class Inlet:
 
 
 class Inlets:
-    """All that is followed over one link; `where(key)` tells which nodes have it."""
+    """All that is followed over one link; `where(key)` tells which nodes have it.
 
-    def __init__(self, say: Say, send: Send, where: Callable[[str], Iterable[str]]) -> None:
+    `bind(id, yes)` is called before the first word about a subscription, and after the last.
+    """
+
+    def __init__(
+        self,
+        say: Say,
+        send: Send,
+        where: Callable[[str], Iterable[str]],
+        bind: Callable[[str, bool], None] = lambda _id, _yes: None,
+    ) -> None:
         self._say = say
+        self._bind = bind
         self._send = send
         self._where = where
         self._inlets: dict[str, Inlet] = {}
@@ -150,15 +160,18 @@ class Inlets:
         new = nodes - inlet.nodes
         inlet.nodes = nodes
         if new:
+            self._bind(inlet.id, True)
             self._say(new, "", ["sub", inlet.id, inlet.key, inlet.dataindex, inlet.args])
         elif not nodes:
             del self._inlets[inlet.id]
+            self._bind(inlet.id, False)
             for msg in inlet.local.values():
                 self._send(msg)  # another way may lead there, or it waits for its publisher
 
     def _drop(self, inlet: Inlet) -> None:
         del self._inlets[inlet.id]
         self._say(inlet.nodes, "", ["unsub", inlet.id])
+        self._bind(inlet.id, False)
 
     def _replica(self, inlet: Inlet, node: str, sender: str) -> Replica:
         known = inlet.replicas.get(sender)

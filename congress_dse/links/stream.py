@@ -126,6 +126,9 @@ class Stream:
         self._wake.send()
         return True
 
+    def follow(self, topic: str, yes: bool) -> None:
+        """Nothing: what is sent over a connection comes to its one node."""
+
     def end(self, why: str) -> None:
         """Close the connection; reader and writer see it and end."""
         if self.ended:
@@ -142,6 +145,7 @@ class Stream:
         return {
             "kind": self._kind,
             "state": "down" if self.ended else "up",
+            "ready": not self.ended,
             "error": self.ended,
             "since_s": now - self._since,
             "heard_s": now - self._heard,

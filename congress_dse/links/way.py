@@ -8,9 +8,10 @@ class Way:
     """Plain values, for they cross to a spawned process.
 
     `home` is the directory of the engine's local links, `host` what its nodes are called after,
-    `control` where its master listens for orders.
+    `control` where its master listens for orders, `leases` where its lease worker is found.
     """
 
     home: str
     host: str
     control: str = ""
+    leases: str = ""

@@ -258,6 +258,7 @@ class Fleet(Muster):
         if cause:
             self._say(logging.ERROR, f"reload failed, what served before serves on: {cause}")
         self._out += [Reloaded(cause), Announce("ready")]
+        self.reload_counts[not cause] += 1
         level = "error" if cause else "info"
         self._out.append(Happened("reload", "configuration", cause or "taken by all", level))
         if again:
@@ -302,6 +303,7 @@ class Fleet(Muster):
         asked = member.state == "stopping"
         why = (member.leaves or "told to stop") if asked else end.text
         lived_s = round(now - member.started_at, 3)
+        self.end_counts[member.service, asked] += 1
         self.ends.append(
             {
                 "name": member.name,

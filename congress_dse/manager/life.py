@@ -133,10 +133,21 @@ class Life:
             self._end("run", error)
 
     def _terminated(self, error: BaseException | None) -> None:
+        self._last_counters()
         if error is None:
             self._over(0)
         else:
             self._end("stop", error)
+
+    def _last_counters(self) -> None:
+        """Tell what was counted to the end."""
+        try:
+            answer = self.inquire({"what": "metrics"})
+        except Exception:
+            LOG.debug("%s: its last counters are not known", self.name, exc_info=True)
+            return
+        if answer:
+            self._send({"is": "answer", "id": "", "answer": {"counters": answer["counters"]}})
 
     def _replayed(self, error: BaseException | None) -> None:
         if error is not None:

@@ -15,6 +15,7 @@ from functools import partial
 from multiprocessing.connection import wait
 from typing import Any, ClassVar
 
+from congress_dse.counters import Sums
 from congress_dse.manager import posix
 from congress_dse.manager.blackbox import read
 from congress_dse.manager.children import Child, Nursery, last_words
@@ -61,6 +62,7 @@ class Master:
         self.snapshot: dict[str, Any] = {}
         self.waiting: dict[str, list[Future[Any]]] = {}
         self.inquiries: dict[str, Inquiry] = {}
+        self.sums = Sums()
         self.children: dict[int, Child] = {}
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
@@ -147,6 +149,7 @@ class Master:
         code = child.reap()
         for inquiry in self.inquiries.values():
             inquiry.lost(child.serial)
+        self.sums.ended(child.serial)
         self._died(child, code, last_words(child))
 
     def _died(self, child: Child, code: int | None, note: str) -> None:
@@ -282,6 +285,7 @@ class Master:
             LOG.error("pid %s: silent, its stacks\n%s", child.process.pid, message["text"])
 
     def _answered(self, child: Child, message: Message) -> None:
+        self.sums.heard(child.serial, message["answer"].get("counters", ()))
         inquiry = self.inquiries.get(message["id"])
         if inquiry is not None:
             inquiry.heard(child.serial, message, time.monotonic())

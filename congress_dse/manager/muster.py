@@ -1,9 +1,10 @@
 """Who is in the fleet, and what of it is to be seen from outside."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Any
 
+from congress_dse.counters import Series
 from congress_dse.exceptions import NoSuchWorker
 from congress_dse.manager.crew import Crew
 from congress_dse.manager.reloading import Reloading
@@ -26,6 +27,8 @@ class Muster:
         self.reloading = Reloading()
         self.ending: Finish | None = None
         self.ends: deque[dict[str, Any]] = deque(maxlen=ENDS_KEPT)
+        self.end_counts: Counter[tuple[str, bool]] = Counter()
+        self.reload_counts: Counter[bool] = Counter()
 
     def members(self) -> Iterator[Member]:
         """Every worker that lives, in the order of their services."""
@@ -44,6 +47,27 @@ class Muster:
         if slot is not None and not 0 <= slot < crew.workers:
             raise NoSuchWorker(f"{service} has workers 0 to {crew.workers - 1}, not {slot}")
         return crew
+
+    def counters(self) -> list[Series]:
+        """What the fleet has counted."""
+        ends = [
+            ["worker_ends", {"pool": pool, "asked": "yes" if asked else "no"}, count]
+            for (pool, asked), count in self.end_counts.items()
+        ]
+        taken = [
+            ["reloads", {"taken": "yes" if taken else "no"}, count]
+            for taken, count in self.reload_counts.items()
+        ]
+        return [*ends, *taken]
+
+    def gauges(self) -> list[Series]:
+        """How many workers serve, and are to."""
+        found = []
+        for name, crew in self.crews.items():
+            ready = sum(m.state == "ready" for m in crew.members.values())
+            found.append(["workers", {"pool": name}, ready])
+            found.append(["workers_wanted", {"pool": name}, crew.workers])
+        return found
 
     def statistics(self) -> dict[str, Any]:
         """What there is, as plain data that does not change afterwards; times are the host's."""

@@ -19,6 +19,7 @@ from congress_dse.manager.life import Life
 from congress_dse.manager.lines import Message
 from congress_dse.manager.port import Loop
 
+METRICS = "metrics"
 STOP_NOW_S = 1.0  # for a hub to obey, before the process is ended without it
 EXIT_AT_ONCE = 1
 STACKS_MAX = 200_000  # characters of stacks in one answer
@@ -84,11 +85,27 @@ def _stacks(host: Host, request: Message, answer: Answer) -> None:
     answer.set_result(host.loop.stacks()[-STACKS_MAX:])
 
 
+def _metrics(host: Host, request: Message, answer: Answer) -> None:
+    """As a master's: here is but one life to sum over."""
+
+    def summed(rows: list[Message]) -> Message:
+        counters = [s for r in rows for s in r["answer"].get("counters", ())]
+        return {"counters": counters, "gauges": [], "workers": rows}
+
+    _ask_all(host, {**request, "what": METRICS}, answer, summed)
+
+
 def _inquire(host: Host, request: Message, answer: Answer) -> None:
+    _ask_all(host, request, answer, list)
+
+
+def _ask_all(
+    host: Host, request: Message, answer: Answer, told: Callable[[list[Message]], Any]
+) -> None:
     now = time.monotonic()
     lives = [life for life in host.lives() if request.get("worker") in {None, "", life.name}]
     rows = {at: row(life.name, os.getpid(), "ready", now) for at, life in enumerate(lives)}
-    inquiry = Inquiry(answer, deadline(request), rows, set(rows))
+    inquiry = Inquiry(answer, deadline(request), rows, set(rows), told)
     order = {"what": request["what"], "args": request.get("args"), "id": "inquiry"}
     if request.get("turn"):
         host.inquire_in_turn(order, inquiry)
@@ -112,6 +129,7 @@ ORDERS: dict[str, Callable[[Any, Message, Answer], None]] = {
     "level": _level,
     "stacks": _stacks,
     "inquire": _inquire,
+    "metrics": _metrics,
     "resize": _no_workers,
     "restart": _no_workers,
     "drain": _no_workers,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Protocol
 
+from congress_dse.counters import Sums
 from congress_dse.exceptions import NoSuchWorker
 from congress_dse.manager.deaths import one_line
 from congress_dse.manager.fleet import Fleet
@@ -17,6 +18,7 @@ from congress_dse.manager.roster import Decision
 
 LOG = logging.getLogger(__name__)
 Answer = Future[Any]
+METRICS = "metrics"  # what a worker is asked for that has counters
 SAME_BREATH_S = 0.5  # a terminal, a shell and `timeout` may each send the signal of one wish
 
 
@@ -35,6 +37,7 @@ class Host(Protocol):
     poison: Poison
     waiting: dict[str, list[Answer]]
     inquiries: dict[str, Inquiry]
+    sums: Sums
     interrupted_at: float
 
     def obey(self, decisions: list[Decision]) -> None:
@@ -155,6 +158,27 @@ def _stacks(master: Host, request: Message, answer: Answer) -> None:
 
 def _inquire(master: Host, request: Message, answer: Answer) -> None:
     """Ask every worker that is built, or those named by ``pids`` or ``worker``, about itself."""
+    _ask_all(master, request, answer, list)
+
+
+def _metrics(master: Host, request: Message, answer: Answer) -> None:
+    """Ask every worker for its metrics; the counters of all are summed, and none is forgotten."""
+
+    def summed(rows: list[Message]) -> Message:
+        counters = [*master.sums.series(), *master.fleet.counters()]
+        return {"counters": counters, "gauges": master.fleet.gauges(), "workers": _light(rows)}
+
+    _ask_all(master, {**request, "what": METRICS}, answer, summed)
+
+
+def _light(rows: list[Message]) -> list[Message]:
+    """The rows without their counters, which are in the sums."""
+    return [{**r, "answer": {"gauges": r["answer"].get("gauges", [])}} for r in rows]
+
+
+def _ask_all(
+    master: Host, request: Message, answer: Answer, told: Callable[[list[Message]], Any]
+) -> None:
     now = time.monotonic()
     pids, worker = request.get("pids"), request.get("worker")
     asked = [m for m in master.fleet.members() if m.ready_at is not None]
@@ -164,7 +188,7 @@ def _inquire(master: Host, request: Message, answer: Answer) -> None:
         asked = [m for m in asked if m.name == worker]
     ticket = f"inquiry {id(answer)} {now}"
     rows = {m.serial: row(m.name, m.pid, m.state, now) for m in asked}
-    inquiry = Inquiry(answer, deadline(request), rows, set(rows))
+    inquiry = Inquiry(answer, deadline(request), rows, set(rows), told)
     order = {"order": "inquire", "id": ticket, "what": request["what"]}
     order |= {"args": request.get("args"), "turn": bool(request.get("turn"))}
     for member in asked:
@@ -200,4 +224,5 @@ ORDERS: dict[str, Callable[[Host, Message, Answer], None]] = {
     "replay": _replay,
     "stacks": _stacks,
     "inquire": _inquire,
+    "metrics": _metrics,
 }

@@ -159,6 +159,8 @@ class Thread(greenlet):  # type: ignore[misc]
             self._error = error
             if not self._waited_for:
                 LOG.error("what was spawned beside others failed", exc_info=error)
+            if not isinstance(error, Failure):
+                raise
         finally:
             self._end()
 

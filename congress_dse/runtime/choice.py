@@ -22,6 +22,11 @@ MODULES = {
     ASYNCIO: "congress_dse.runtime.aio",
 }
 IO = {**MODULES, GREEN: "congress_dse.runtime.green_io", MIXED: "congress_dse.runtime.green_io"}
+SERVERS = {
+    GREEN: "congress_dse.runtime.green_server",
+    MIXED: "congress_dse.runtime.aio_server",
+    ASYNCIO: "congress_dse.runtime.aio_server",
+}
 NATIVE = {
     GREEN: "congress_dse.runtime.green_native",
     MIXED: "congress_dse.runtime.native",

@@ -1,12 +1,12 @@
-"""The HTTP server that fits greenthreads, loaded when it is wanted: most processes serve none."""
+"""The HTTP server that fits the runtime, loaded when it is wanted: most processes serve none."""
 
 from importlib import import_module
 from typing import Any
 
-SERVER = "congress_dse.runtime.green_server"
+from congress_dse.runtime import choice
 
 
 def http_server(listener: Any, application: Any, limits: dict[str, Any], tls: Any) -> Any:
     """A server of a WSGI application on a listening socket; see `green_server`."""
-    made = import_module(SERVER)
+    made = import_module(choice.SERVERS[choice.chosen()])
     return made.Server(listener, application, made.Limits(**limits), tls)

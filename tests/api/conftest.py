@@ -65,6 +65,11 @@ class Client:
         return connection
 
     def __call__(self, method, path, json=..., body=None, **headers):
+        if not runtime.PATCHED:
+            return runtime.in_thread(lambda: self.called(method, path, json, body, **headers))
+        return self.called(method, path, json, body, **headers)
+
+    def called(self, method, path, json, body, **headers):
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         if json is not ...:
             body = text_json.dumps(json)
@@ -157,5 +162,8 @@ def at_once(*calls):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        if runtime.PATCHED:
+            thread.join(30)
+        else:
+            runtime.in_thread(thread.join, 30)
     return found

@@ -14,6 +14,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from congress_dse.exceptions import ControlError
 from congress_dse.manager.control import ask
@@ -21,6 +22,7 @@ from congress_dse.manager.control import ask
 ROOT = Path(__file__).parents[2]
 WITHIN_S = 80.0
 
+WELL = {"ready": True, "reasons": [], "warnings": []}
 BLOCKER = '''
     import ctypes
     import os
@@ -78,6 +80,13 @@ def until(condition, what):
     raise AssertionError(f"not within {WITHIN_S} s: {what}")
 
 
+def never_less(seen, now):
+    """No counter is below what it was; note what they are."""
+    fallen = {k: (v, now.get(k)) for k, v in seen.items() if now.get(k, -1) < v}
+    assert not fallen
+    seen.update(now)
+
+
 class Engine:
     """The command serve with two engine workers and an API worker."""
 
@@ -93,7 +102,7 @@ class Engine:
         command = [sys.executable, "-m", "congress_dse", "serve", "--config-file", str(self.conf)]
         self.log = open(self.tmp / "log", "wb")  # noqa: SIM115
         self.process = subprocess.Popen(command, cwd=ROOT, stderr=self.log, env=environment)
-        self.port = until(self._port, "the API's port")
+        self.root = f"http://127.0.0.1:{until(self._port, 'the port of the API')}"
         until(self._whole, "both sources answer")
 
     def _port(self):
@@ -109,9 +118,27 @@ class Engine:
         return names == {"free", "blocker"}
 
     def get(self, path):
-        url = f"http://127.0.0.1:{self.port}/v1/engine/{path}"
-        with urllib.request.urlopen(url, timeout=30) as answer:
+        with urllib.request.urlopen(f"{self.root}/v1/engine/{path}", timeout=30) as answer:
             return json.load(answer)
+
+    def health(self):
+        """The status of ``/readyz``, and what it says."""
+        try:
+            with urllib.request.urlopen(f"{self.root}/readyz", timeout=30) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+    def counters(self):
+        """Every counter of ``/metrics``, by name and labels."""
+        with urllib.request.urlopen(f"{self.root}/metrics", timeout=30) as answer:
+            families = text_string_to_metric_families(answer.read().decode())
+            return {
+                (s.name, *sorted(s.labels.items())): s.value
+                for family in families
+                for s in family.samples
+                if family.type in {"counter", "histogram"}
+            }
 
     def ask(self, command, **request):
         return ask(self.control, {"command": command, **request}, 20)
@@ -155,8 +182,13 @@ def test_every_node_of_the_bus_answers_and_a_blocked_one_is_shown_as_such(engine
     assert {link["worker"] for link in engine.get("links")["results"]} == workers
     assert "greenthread" in engine.get("stacks/engine.1")["results"][0]["stack"]
 
+    until(lambda: engine.health() == (200, {**WELL}), "the engine is ready")
+
     engine.block()
 
+    status, told = engine.health()
+    assert status == 503
+    assert [(r["kind"], r["subject"]) for r in told["reasons"]] == [("blocked", "engine.0")]
     asked = engine.asked("engine.0")
     assert (asked["answered"], asked["via"]) == (True, "master")
     assert "block_natively" in asked["stack"]
@@ -175,15 +207,22 @@ def test_every_node_of_the_bus_answers_and_a_blocked_one_is_shown_as_such(engine
 @pytest.mark.timeout(180)
 def test_what_happened_is_kept_over_a_restart_and_a_worker_tells_who_was_there_before(engine):
     first = {w["name"]: w["pid"] for w in engine.get("workers")["results"]}
+    seen = engine.counters()
     os.kill(first["engine.1"], signal.SIGKILL)
 
     def replaced():
+        never_less(seen, engine.counters())
         (worker,) = [w for w in engine.get("workers")["results"] if w["name"] == "engine.1"]
         return worker if worker["pid"] != first["engine.1"] and worker["ends"] else None
 
     (end,) = until(replaced, "engine.1 is replaced")["ends"]
     assert (end["pid"], end["asked"]) == (first["engine.1"], False)
     assert "signal 9" in end["why"]
+    last = engine.counters()
+    never_less(seen, last)
+    name, pool = "congress_dse_worker_ends_total", ("pool", "engine")
+    assert last[name, ("asked", "no"), pool] == 1
+    assert last["congress_dse_source_polls_total", ("source", "blocker")] > 0
     until(lambda: engine.get("timeline?kind=worker-died")["results"], "its death is kept")
     with pytest.raises(ControlError):
         engine.ask("inquire", what="no such thing", pids=[0], within_s="x")

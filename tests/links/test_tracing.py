@@ -1,5 +1,6 @@
 """A trace and a deadline go where messages go: over mailboxes, links and processes."""
 
+import asyncio
 import json
 import os
 import re
@@ -112,6 +113,21 @@ def test_what_is_done_beside_a_service_is_part_of_its_trace(cages, services, wai
         cages[0].tell("s0", "beside", "s1")
     wait_for(lambda: two.traces)
     assert two.traces == [("work", GIVEN)]
+
+
+def test_a_coroutine_function_s_turn_is_part_of_its_trace(cages, services, wait_for):
+    class Waiting(Noting):
+        """Hands on what it is told after it has waited."""
+
+        async def cmdhandler(self, msg):
+            await asyncio.sleep(0)
+            self.dataPath.tell(msg.body, "work")
+
+    cages[0].createservice("waiting", factory=Waiting)
+    with here.serving("outside", GIVEN):
+        cages[0].tell("waiting", "later", "s1")
+    wait_for(lambda: services[1].traces)
+    assert services[1].traces == [("work", GIVEN)]
 
 
 def test_an_update_and_an_answer_bring_their_trace_to_the_callback(cages, services, wait_for):

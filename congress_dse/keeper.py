@@ -1,0 +1,249 @@
+"""Keeper: the host of a node's leases: it speaks with the coordination service, by tooz.
+
+All of tooz's drivers wait, so the keeper lives in a process without a hub, in one native thread of
+its own; what the leases allow is told to whoever asked, after each beat.
+"""
+
+import logging
+import os
+import secrets
+import threading
+import warnings
+from collections.abc import Callable, Mapping
+from time import monotonic
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+with warnings.catch_warnings():
+    # A library of tooz's looks whether there is an eventlet, which says at import that it is old.
+    warnings.filterwarnings("ignore", message="\nEventlet is deprecated")
+    import tooz
+    from tooz import coordination
+
+from congress_dse.exceptions import ConfigError
+from congress_dse.leases import Leases, colliding, times
+
+LOG = logging.getLogger(__name__)
+GROUP = b"congress-dse"
+LOCK = "congress-dse-source-"
+ANSWER_S = 5.0  # in which the service answers what is asked of it about members
+SHORT = {"postgresql"}  # whose locks have but two bytes of a name's MD5
+
+# For libpq, where the environment says nothing else: a silent server is given up, and the server
+# gives up the sessions of a dead host, by their keepalives, before tomorrow.
+LIBPQ = {
+    "PGCONNECT_TIMEOUT": "3",
+    "PGOPTIONS": "-c tcp_keepalives_idle=2 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=3",
+}
+
+Tell = Callable[[dict[str, float]], None]
+
+
+class Keeper:
+    """The leases of `node` at the service behind `url`; `tell` is given what they allow."""
+
+    def __init__(self, url: str, node: str, lease_s: float, tell: Tell) -> None:
+        self.leases = Leases(node, times(lease_s))
+        self.quiet: Callable[[], bool] = lambda: True
+        self.state = ""
+        self._url = url
+        self._tell = tell
+        self._locks: dict[str, Any] = {}
+        self._wanted: Mapping[str, str] = {}
+        self._joined: list[str] | None = None
+        self._groups = True
+        self._ended = False
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+        self._coordinator: Any = None
+        self._made = False
+
+    def start(self) -> None:
+        """Keep leases from now on."""
+        logging.getLogger("tooz").setLevel(logging.CRITICAL)  # what it says we say, once
+        self._thread.start()
+
+    def want(self, pins: Mapping[str, str]) -> None:
+        """These sources are configured here, each with the node that it names; from any thread."""
+        if dict(pins) != self._wanted:
+            self._wanted = dict(pins)
+            self._wake.set()
+
+    def look(self) -> None:
+        """Something has changed that the next beat should see at once; from any thread."""
+        self._wake.set()
+
+    def stop(self, within_s: float) -> None:
+        """Give every lock back, as far as the service can be reached within this time."""
+        self._ended = True
+        self._wake.set()
+        self._thread.join(within_s)
+
+    def _run(self) -> None:
+        while not self._ended:
+            begun = monotonic()
+            self._wake.clear()
+            try:
+                self._beat()
+                self._say("")
+            except Exception as error:  # noqa: BLE001 (of whatever library a service needs)
+                self._say(f"{type(error).__name__}: {error}")
+            self._let_go(self.leases.lapsed(monotonic()))
+            self._tell(self.leases.granted(monotonic()))
+            self._wake.wait(max(0.05, begun + self.leases.times.beat_s - monotonic()))
+        self._let_go(list(self._locks))
+        if self._made:
+            self._tried(self._coordinator.stop)
+
+    def _beat(self) -> None:
+        if not self._made:
+            self._coordinator = coordinator(self._url, self.leases)
+            self._coordinator.start()
+            self._made = True
+        self._take_wishes()
+        self._coordinator.heartbeat()
+        self._prove()
+        self._tell(self.leases.granted(monotonic()))
+        self._meet()
+        # First those that were told in a turn before, and stopped; then those to be told in this.
+        self._let_go(self.leases.to_release(monotonic(), self.quiet()))
+        self.leases.review(monotonic())
+        self._get()
+
+    def _take_wishes(self) -> None:
+        if self._wanted is self.leases.wanted:
+            return
+        wanted = self._wanted
+        self.leases.want(wanted)
+        if urlsplit(self._url).scheme in SHORT:
+            names = {_lock_name(name): name for name in wanted}
+            for one, other in colliding(names):
+                LOG.error(
+                    "sources %s and %s have one lock at PostgreSQL: only one of them will run; "
+                    "rename one, or use another service for coordination",
+                    names[one],
+                    names[other],
+                )
+
+    def _prove(self) -> None:
+        for name, lock in list(self._locks.items()):
+            asked = monotonic()
+            if proof(lock):
+                self.leases.proved(name, asked)
+            else:
+                LOG.warning("source %s: its lease is lost; it stops here", name)
+                self._forget(name)
+
+    def _get(self) -> None:
+        for name in self.leases.to_try(monotonic()):
+            lock = self._coordinator.get_lock(_lock_name(name).encode())
+            asked = monotonic()
+            if lock.acquire(blocking=False):
+                now = monotonic()
+                self._locks[name] = lock
+                self.leases.got(name, asked, now)
+                LOG.info("source %s: this node has its lease, and runs it soon", name)
+
+    def _let_go(self, names: list[str]) -> None:
+        for name in names:
+            LOG.info("source %s: its lease is given back", name)
+            self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        lock = self._locks.pop(name)
+        self.leases.lost(name)
+        self._tried(lock.release)
+        # A session that was cut may live on at the server, and its lock with it.
+        connection = vars(lock).get("_conn")
+        if connection is not None:
+            lock.acquired = False
+            self._tried(connection.close)
+
+    def _tried(self, call: Callable[[], Any]) -> None:
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001 (of whatever library a service needs)
+            LOG.debug("coordination: %s: %s", call, error)
+
+    def _meet(self) -> None:
+        """Be a member, and learn who else is, with which sources."""
+        if not self._groups:
+            return
+        try:
+            self._join(sorted(self.leases.wanted))
+            self.leases.members = self._members()
+        except tooz.NotImplemented:
+            self._groups = False
+            LOG.info("coordination: this service knows no members: who comes first has a source")
+        except (coordination.GroupNotCreated, coordination.MemberNotJoined):
+            self._joined = None  # it forgot us
+        except coordination.MemberAlreadyExist:
+            self._joined = []  # it did not: we leave, and join with what we have now
+
+    def _join(self, names: list[str]) -> None:
+        if self._joined == names:
+            return
+        about = {"node": self.leases.node, "sources": names}
+        if self._joined is not None:
+            self._coordinator.leave_group(GROUP).get(ANSWER_S)
+            self._joined = None
+        self._coordinator.join_group_create(GROUP, capabilities=about)
+        self._joined = names
+
+    def _members(self) -> dict[str, frozenset[str]]:
+        found: dict[str, frozenset[str]] = {}
+        members = self._coordinator.get_members(GROUP).get(ANSWER_S)
+        for member in members:
+            try:
+                about = self._coordinator.get_member_capabilities(GROUP, member).get(ANSWER_S)
+            except coordination.MemberNotJoined:
+                continue  # it has just left
+            node = str(about["node"])
+            found[node] = found.get(node, frozenset()) | frozenset(about["sources"])
+        if self.leases.node not in found:
+            self._joined = None
+        return found
+
+    def _say(self, state: str) -> None:
+        if state != self.state:
+            self.state = state
+            if state:
+                LOG.error("coordination: %s; sources stop here until it is back", state)
+            else:
+                LOG.info("coordination: the service answers again")
+
+
+def coordinator(url: str, leases: Leases) -> Any:
+    """Tooz's coordinator for `url`, not started; raises ConfigError where there can be none."""
+    for name, value in LIBPQ.items():
+        os.environ.setdefault(name, value)
+    member = f"{leases.node}.{os.getpid()}.{secrets.token_hex(4)}".encode()
+    ttl_s = str(leases.times.ttl_s)
+    limits: dict[str, Any] = {"lock_timeout": ttl_s, "membership_timeout": ttl_s, "timeout": ttl_s}
+    limits["socket_timeout"] = limits["socket_connect_timeout"] = str(leases.times.beat_s)
+    try:
+        return coordination.get_coordinator(url, member, **limits)
+    except (tooz.ToozError, RuntimeError, ImportError, ValueError, TypeError) as error:
+        scheme = urlsplit(url).scheme
+        hint = f"is there such a one, and what it needs: pip install 'tooz[{scheme}]'?"
+        raise ConfigError(f"[links] coordination: no service {scheme!r}; {hint}") from error
+
+
+def proof(lock: Any) -> bool:
+    """Whether `lock` is ours at this moment, as its service says; raises what tooz does."""
+    try:
+        return bool(lock.is_still_owner())
+    except tooz.NotImplemented:
+        connection = vars(lock).get("_conn")  # a session's: tooz has no word for looking at it
+    if connection is None:
+        return bool(lock.heartbeat())
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        cursor.fetchone()
+    connection.commit()
+    return True
+
+
+def _lock_name(name: str) -> str:
+    """The lock of a source; a file's name, too."""
+    return LOCK + quote(name, safe="")

@@ -1,0 +1,145 @@
+"""Two nodes at each of the coordination services: never two owners, and always one again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections import defaultdict
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from congress_dse import exceptions
+from congress_dse.keeper import coordinator
+from congress_dse.leases import Leases, times
+from tests.coordination.keeper import NAMES
+from tests.support.engine import wait_for
+from tests.support.redis import redis_server
+
+SCRIPT = Path(__file__).with_name("keeper.py")
+LEASE_S = 3
+LONG = ["file", "mysql"] if os.environ.get("CONGRESS_DSE_FULL") == "1" else []
+
+
+class Node:
+    """A keeper in a process of its own."""
+
+    def __init__(self, url, name, folder):
+        self.name, self.said = name, folder / f"{name}.said"
+        command = [sys.executable, "-m", "tests.coordination.keeper", url, name, str(LEASE_S)]
+        with self.said.open("w") as out, (folder / f"{name}.log").open("w") as log:
+            self.process = subprocess.Popen(
+                command, stdout=out, stderr=log, cwd=SCRIPT.parents[2], env=environment()
+            )
+
+    def told(self):
+        """(time, {source: until}) of all that it was told."""
+        lines = self.said.read_text().split("\n")[:-1]
+        return [tuple(json.loads(line)) for line in lines]
+
+    def has(self):
+        told = self.told()
+        return set(told[-1][1]) if told else set()
+
+    def spans(self):
+        """(from, to, source) of what it could run: until it is told otherwise, or the end."""
+        found, open_ = [], {}
+        for at, granted in self.told():
+            for source in open_.keys() - granted.keys():
+                begun, until = open_.pop(source)
+                found.append((begun, min(until, at), source))
+            for source, until in granted.items():
+                begun, before = open_.get(source, (at, until))
+                if at > before:
+                    found.append((begun, before, source))
+                    begun = at
+                open_[source] = (begun, until)
+        return found + [(begun, until, source) for source, (begun, until) in open_.items()]
+
+    def end(self, number=signal.SIGKILL):
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        self.process.wait(30)
+
+
+def environment():
+    return {**os.environ, "PYTHONWARNINGS": "ignore"}
+
+
+def overlaps(nodes):
+    """Sources that two nodes could run at one time."""
+    by_source = defaultdict(list)
+    for node in nodes:
+        for begun, until, source in node.spans():
+            by_source[source].append((begun, until, node.name))
+    found = []
+    for source, spans in by_source.items():
+        spans.sort()
+        found += [
+            (source, one, next_)
+            for one, next_ in pairwise(spans)
+            if next_[0] < one[1] and one[2] != next_[2]
+        ]
+    return found
+
+
+@pytest.fixture
+def service(request, tmp_path):
+    """The URL of a service, where nobody else has locks of these names."""
+    kind = request.param
+    if kind == "redis":
+        with redis_server(tmp_path) as server:
+            yield server.url
+    elif kind == "file":
+        yield f"file://{tmp_path}/coordination"
+    elif kind == "postgresql":
+        # Its locks are those of a database.
+        yield from database("postgresql", "postgres@127.0.0.1:5432")
+    else:
+        yield from database("mysql", "root@127.0.0.1:3306")
+
+
+def database(scheme, where):
+    import sqlalchemy as sa
+
+    library = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}[scheme]
+    name = f"dse_{uuid.uuid4().hex[:12]}"
+    base = "postgres" if scheme == "postgresql" else "test"
+    engine = sa.create_engine(
+        f"{library}://{where}/{base}", isolation_level="AUTOCOMMIT", poolclass=sa.NullPool
+    )
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    except sa.exc.OperationalError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"no {scheme}: {error.orig}")
+    yield f"{scheme}://{where}/{name}"
+    with engine.connect() as connection:
+        force = " WITH (FORCE)" if scheme == "postgresql" else ""
+        connection.exec_driver_sql(f"DROP DATABASE {name}{force}")
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("service", ["redis", "postgresql", *LONG], indirect=True)
+def test_a_node_that_is_killed_is_replaced_and_no_source_ever_has_two(service, tmp_path):
+    nodes = [Node(service, name, tmp_path) for name in ("one", "other")]
+    try:
+        wait_for(lambda: sorted([*nodes[0].has(), *nodes[1].has()]) == NAMES, within_s=60)
+        victim, heir = nodes if nodes[0].has() else nodes[::-1]
+        victim.end()
+        wait_for(lambda: heir.has() == set(NAMES), within_s=60)
+        heir.end(signal.SIGTERM)
+        assert not overlaps(nodes)
+    finally:
+        for node in nodes:
+            node.end()
+
+
+def test_a_service_that_is_none_is_a_fault_of_the_configuration():
+    with pytest.raises(exceptions.ConfigError, match="coordination"):
+        coordinator("nonsense://host", Leases("a", times(10)))
