@@ -2,10 +2,16 @@
 
 import gc
 import itertools
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
+from congress_dse.runtime import choice
+
+if choice.chosen() == choice.ASYNCIO:
+    sys.modules["eventlet"] = None  # type: ignore[assignment]
 
 from congress_dse import d6cage, deepsix
 from congress_dse.runtime import chosen as runtime

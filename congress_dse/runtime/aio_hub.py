@@ -18,26 +18,11 @@ from congress_dse.runtime import clock
 UVLOOP = "CONGRESS_DSE_UVLOOP"  # set it to have the loop of the package uvloop
 
 
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """A loop under virtual time: what would wait for a timer alone leaps to it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        selector = self._selector  # type: ignore[attr-defined]
-        select = selector.select
-
-        def leaping(timeout: float | None = None) -> Any:
-            events = select(0)
-            if not events and timeout is None:
-                return select(None)
-            if not events and timeout:
-                clock.leap(timeout)
-            return events
-
-        selector.select = leaping
-
-    def time(self) -> float:
-        return clock.now()
+def make_virtual(loop: Any) -> None:
+    """Put a loop under virtual time: what would wait for a timer alone leaps to it."""
+    loop.time = clock.now
+    selector = loop._selector  # noqa: SLF001 - what waits for the world
+    selector.select = clock.leaping(selector.select, lambda: False)
 
 
 class Hub:
@@ -84,7 +69,9 @@ class Hub:
 
 def _new_loop() -> asyncio.AbstractEventLoop:
     if clock.virtual:
-        return VirtualLoop()
+        virtual = asyncio.SelectorEventLoop()
+        make_virtual(virtual)
+        return virtual
     if os.environ.get(UVLOOP, "") not in {"", "0"}:
         loop: asyncio.AbstractEventLoop = import_module("uvloop").new_event_loop()
         return loop

@@ -26,6 +26,7 @@ with warnings.catch_warnings():
     from eventlet import greenthread, hubs
 
 from congress_dse.runtime import (
+    aio_hub,
     choice,
     clock,
     green_io,
@@ -114,17 +115,12 @@ def _way_in(hub: Any) -> Callable[..., Any]:
 
 
 def _leap_in_time(hub: Any) -> None:
-    """Have a hub under virtual time leap to its next timer, where nothing else is to be done."""
+    """Put a hub under virtual time."""
     hub.clock = clock.now
-    wait = hub.wait
-
-    def leaping(seconds: float | None = None) -> None:
-        before = clock.now()
-        wait(0)
-        if seconds and hub.sleep_until() is not None and clock.now() - before < seconds:
-            clock.leap(min(seconds, max(0.0, hub.sleep_until() - clock.now())))
-
-    hub.wait = leaping
+    if PATCHED:
+        hub.wait = clock.leaping(hub.wait, lambda: hub.next_timers)
+    else:
+        aio_hub.make_virtual(hub.loop)
 
 
 def foreign() -> bool:

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from congress_dse.exceptions import EngineError
+from congress_dse.runtime import clock
 
 IDLE_S = 30.0
 THREADS_MAX = 256
@@ -45,11 +46,14 @@ class Threads:
             self._idle.pop().give(job)
         except IndexError:
             self._start(job)
+        clock.held.add(job)
         try:
             job.done.wait()
         except BaseException as error:
             job.abandon(error)
             raise
+        finally:
+            clock.held.discard(job)
         if job.error is not None:
             raise job.error
         return job.result

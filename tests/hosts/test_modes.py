@@ -1,0 +1,124 @@
+"""One suite, unchanged, on the runtimes that the rest of the tests does not run on."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from congress_dse.runtime import choice, chosen
+
+ROOT = Path(__file__).parents[2]
+SUITE = ["hosts/test_coroutines.py", "hosts/test_interop.py", "hosts/test_lives.py"]
+FULL = [*SUITE, "hosts/test_waits.py", "hosts/test_scenarios.py", "legacy", "api/test_v1.py"]
+
+DRIVERS = """
+import asyncio, time
+from congress_dse.datasources.datasource_driver import PollingDataSourceDriver
+from congress_dse.pytest_plugin import DriverConformance
+from congress_dse.runtime import chosen
+
+class Plain(PollingDataSourceDriver):
+    "A client that blocks, as most do."
+    def update_from_datasource(self):
+        time.sleep(0.02)
+        self.state["t"] = {(1, "a")}
+
+class Coroutine(PollingDataSourceDriver):
+    async def update_from_datasource(self):
+        await asyncio.sleep(0.02)
+        self.state["t"] = {(1, "a")}
+
+class TestPlain(DriverConformance):
+    driver, args = Plain, {"poll_time": 0.1}
+
+class TestCoroutine(DriverConformance):
+    driver, args = Coroutine, {"poll_time": 0.1}
+
+def test_runtime(pytestconfig):
+    assert chosen.NAME == pytestconfig.getoption("dse_runtime")
+"""
+
+VIRTUAL = """
+import asyncio, time
+from congress_dse.datasources.datasource_driver import PollingDataSourceDriver
+
+class Hourly(PollingDataSourceDriver):
+    polls = 0
+    async def update_from_datasource(self):
+        await asyncio.sleep(60)
+        self.polls += 1
+
+class InThread(PollingDataSourceDriver):
+    polls = 0
+    def update_from_datasource(self):
+        self.blocking(time.strftime, "%H")
+        self.polls += 1
+
+def test_a_day_passes_while_nobody_works(dse_bus, dse_sleep):
+    begun = time.monotonic()
+    args = {"poll_time": 3600, "poll_deadline": 120}
+    one = dse_bus.createservice("one", factory=Hourly, args=args)
+    two = dse_bus.createservice("two", factory=InThread, args=args)
+    dse_sleep(24 * 3600 + 600)
+    assert 22 <= one.polls <= 27
+    assert 22 <= two.polls <= 27
+    assert time.monotonic() - begun < 3600
+"""
+
+
+def run(args, cwd=ROOT, **env):
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *args]
+    kept = {k: v for k, v in os.environ.items() if k != choice.VARIABLE}
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env={**kept, **env},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=550,
+    )
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+def others():
+    found = [runtime for runtime in choice.RUNTIMES if runtime != chosen.NAME]
+    return [*found, *(["uvloop"] if importlib.util.find_spec("uvloop") else [])]
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("runtime", others())
+def test_the_suite_passes_unchanged(runtime):
+    """In asyncio no module of the suite can import eventlet; see the conftest."""
+    suite = FULL if os.environ.get("CONGRESS_DSE_FULL") else SUITE
+    env = {choice.VARIABLE: runtime}
+    if runtime == "uvloop":
+        env = {choice.VARIABLE: "asyncio", "CONGRESS_DSE_UVLOOP": "1"}
+    assert "passed" in run([f"tests/{name}" for name in suite], **env)
+
+
+def plugin(path, code, *args):
+    (path / "test_it.py").write_text(code)
+    (path / "pytest.ini").write_text("[pytest]\n")
+    return run(
+        ["-p", "congress_dse.pytest_plugin", *args, "test_it.py"],
+        cwd=path,
+        PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
+    )
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("runtime", choice.RUNTIMES)
+def test_drivers_of_others_pass_the_plugin_s_suite(tmp_path, runtime):
+    assert "11 passed" in plugin(tmp_path, DRIVERS, f"--dse-runtime={runtime}")
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("runtime", choice.RUNTIMES)
+def test_under_virtual_time_a_day_is_short(tmp_path, runtime):
+    args = (f"--dse-runtime={runtime}", "--dse-virtual-time")
+    assert "1 passed" in plugin(tmp_path, VIRTUAL, *args)
