@@ -23,6 +23,7 @@ class Inquest:
         self.hub = hub  # the native thread of the hub
         self.meters: list[Callable[[], list[Series]]] = []  # further counters of this process
         self._pages = tablefacts.Pages()
+        self._tails = tablefacts.Tails()
 
     def answer(self, what: str, args: Args | None = None) -> Answer:
         """What is asked for, under the names of lists; raises NoSuchInquiry."""
@@ -77,6 +78,20 @@ class Inquest:
             "known": facts.nodes(self.cage),
         }
 
+    def overview(self, _args: Args) -> Answer:
+        """The node, its services and its sources at one moment."""
+        return {
+            "results": [facts.node(self.cage, self.worker)],
+            "services": facts.services(self.cage),
+            "sources": tablefacts.sources(self.cage),
+        }
+
+    def changes(self, args: Args) -> Answer:
+        """What changed in a table since it was last asked for with this ticket."""
+        service, table = str(args.get("service")), str(args.get("table"))
+        ticket = str(args.get("ticket"))
+        return {"results": self._tails.changes(self.cage, service, table, ticket)}
+
     def waits(self, _args: Args) -> Answer:
         """Who waits for whom."""
         return {"results": facts.waits(self.cage)}
@@ -114,6 +129,8 @@ class Inquest:
         "dead-letters": letters,
         "links": links,
         "nodes": nodes,
+        "overview": overview,
+        "changes": changes,
         "waits": waits,
         "stack": stack,
         "health": health,

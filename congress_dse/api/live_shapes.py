@@ -154,6 +154,7 @@ NODE = shape(
     pid=COUNT,
     up_s=SECONDS,
     cpu_s=SECONDS,
+    rss_b=COUNT,
     services=COUNT,
     depth=COUNT,
     oldest_s=SECONDS,
