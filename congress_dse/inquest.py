@@ -22,6 +22,7 @@ class Inquest:
         self.worker = worker
         self.hub = hub  # the native thread of the hub
         self.meters: list[Callable[[], list[Series]]] = []  # further counters of this process
+        self.grants: Any = None  # the leases of this node, where nodes are coordinated
         self._pages = tablefacts.Pages()
         self._tails = tablefacts.Tails()
 
@@ -102,7 +103,17 @@ class Inquest:
 
     def health(self, _args: Args) -> Answer:
         """What is not as it should be."""
-        return {"results": facts.health(self.cage)}
+        found = facts.health(self.cage)
+        if self.grants is not None and self.grants.state:
+            about = {"subject": "coordination", "text": self.grants.state}
+            found.append({"level": "error", "kind": "coordination", **about})
+        return {"results": found}
+
+    def leases(self, _args: Args) -> Answer:
+        """Which sources may run on this node; nothing where nodes are not coordinated."""
+        every = [] if self.grants is None else self.grants.leases()
+        known = {**self.cage.services}
+        return {"results": [{**lease, "runs": lease["source"] in known} for lease in every]}
 
     def metrics(self, _args: Args) -> Answer:
         """What was counted, and what is measured; each result is a series."""
@@ -129,6 +140,7 @@ class Inquest:
         "dead-letters": letters,
         "links": links,
         "nodes": nodes,
+        "leases": leases,
         "overview": overview,
         "changes": changes,
         "waits": waits,
