@@ -3,7 +3,7 @@
 import { get, path } from "./api.js";
 import { bar, sparkline } from "./chart.js";
 import { empty, facts, h, mark, put } from "./dom.js";
-import { history, named } from "./engine.js";
+import { history, named, place } from "./engine.js";
 import { NONE, count, rate, several, span } from "./format.js";
 import { Grid } from "./grid.js";
 import { LIMITS, serviceState } from "./health.js";
@@ -21,7 +21,7 @@ const COLUMNS = [
   { id: "failed", title: "Failed", about: "Messages whose handling raised", number: true, wide: true, width: 10, value: (one) => one.failed, show: (one) => count(one.failed) },
   { id: "dropped", title: "Dropped", about: "Messages that found its mailbox full", number: true, wide: true, width: 12, value: (one) => one.dropped, show: (one) => count(one.dropped) },
   { id: "restarts", title: "Restarts", number: true, wide: true, width: 12, value: (one) => one.restarts, show: (one) => count(one.restarts) },
-  { id: "worker", title: "Worker", wide: true, width: 13, value: (one) => one.worker || one.node },
+  { id: "worker", title: "Worker", wide: true, width: 13, value: place },
 ];
 
 const OWN = new Set(["cage", "own"]);
@@ -90,7 +90,7 @@ function told(one) {
     ["Merged", count(one.coalesced), "Table updates that were merged because it was behind"],
     ["Restarts", count(one.restarts)],
     ["Up for", one.up_s === null ? NONE : span(one.up_s)],
-    ["Worker", `${one.worker || one.node} (${one.node})`],
+    ["Worker", `${place(one)} (${one.node})`],
     ["Class", h("code", null, one.class)],
     ["Keys", one.keys.join(", ")],
     ["Supervised with", one.group],

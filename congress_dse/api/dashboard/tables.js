@@ -2,6 +2,7 @@
 
 import { follow, get, path } from "./api.js";
 import { History, sparkline } from "./chart.js";
+import { place } from "./engine.js";
 import { empty, facts, h, mark, put, shape } from "./dom.js";
 import { NONE, ago, clock, count, several, span } from "./format.js";
 import { Grid } from "./grid.js";
@@ -19,7 +20,7 @@ const COLUMNS = [
   { id: "state", title: "State", width: 12, value: (one) => state(one)[1], show: (one) => mark(...state(one)) },
   { id: "followers", title: "Followers", number: true, wide: true, width: 13, value: (one) => one.subscribers.length, show: (one) => count(one.subscribers.length) },
   { id: "lag", title: "Lag", about: "The versions that the slowest follower has yet to see", number: true, wide: true, width: 13, value: (one) => one.lag, show: lag },
-  { id: "worker", title: "Worker", wide: true, width: 13, value: (one) => one.worker || one.node },
+  { id: "worker", title: "Worker", wide: true, width: 13, value: place },
 ];
 
 /** All tables. */
@@ -190,7 +191,7 @@ class LiveTable {
       ["State", one ? mark(...state(one)) : null],
       ["Not up to date for", one?.stale ? `${span(one.stale.age_s)}: ${one.stale.cause}` : null],
       ["Followers", one ? count(one.subscribers.length) : null],
-      ["Worker", one ? one.worker || one.node : null],
+      ["Worker", one ? place(one) : null],
     ]));
   }
 
@@ -212,6 +213,6 @@ function followers(one) {
     h("td", { class: "number" }, each.lag === null ? "has seen none" : each.lag ? several(each.lag, "version") : NONE),
     h("td", { class: "number" }, each.lag ? span(each.lag_s) : NONE),
     h("td", { class: "number" }, count(each.depth)),
-    h("td", null, each.worker || each.node)));
+    h("td", null, place(each))));
   return h("div", { class: "scroller", tabindex: 0, role: "region", "aria-label": "Who follows this table" }, h("table", { class: "list" }, h("caption", { class: "unseen" }, "Followers of this table"), h("thead", null, h("tr", null, heads)), h("tbody", null, rows)));
 }
