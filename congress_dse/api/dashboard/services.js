@@ -14,7 +14,7 @@ const old = (value) => (value > LIMITS.oldest_s ? mark("warn", span(value)) : va
 const COLUMNS = [
   { id: "service", title: "Service", width: 24, slim: 15, grow: true, value: (one) => one.service, show: (one) => to(one.service, "services", one.service) },
   { id: "state", title: "State", width: 13, slim: 12, value: (one) => serviceState(one)[1], show: (one) => mark(...serviceState(one)) },
-  { id: "depth", title: "Waiting", about: "Messages that wait in its mailbox; the bar is their share of its capacity", number: true, width: 15, slim: 9, value: (one) => one.depth, show: (one) => bar(count(one.depth), one.depth, one.capacity, serviceState(one)[0]) },
+  { id: "depth", title: "Waiting", about: "Messages that wait in its mailbox; the bar is their share of its capacity", number: true, width: 15, slim: 11, value: (one) => one.depth, show: (one) => bar(count(one.depth), one.depth, one.capacity, serviceState(one)[0]) },
   { id: "oldest", title: "Oldest", about: "Age of the oldest message that waits", number: true, width: 15, slim: 12, value: (one) => one.oldest_s, show: (one) => old(one.oldest_s) },
   { id: "rate", title: "Handled", about: "Messages handled per second", number: true, wide: true, width: 11, value: (one) => history.latest(`rate:${named(one)}`) ?? 0, show: (one) => rate(history.latest(`rate:${named(one)}`)) },
   { id: "spark", title: "Last minutes", about: "Messages handled per second since this page was opened, or for the last three minutes", wide: true, sort: false, width: 16, value: () => "", show: (one) => sparkline(history.values(`rate:${named(one)}`), { about: `${one.service}: messages per second`, height: 20 }) },

@@ -12,12 +12,12 @@ const state = (one) => (one.stale ? ["warn", "stale", one.stale.cause] : ["good"
 const lag = (one) => (one.lag ? several(one.lag, "version") : NONE);
 
 const COLUMNS = [
-  { id: "service", title: "Source", width: 20, slim: 12, value: (one) => one.service, show: (one) => to(one.service, "sources", one.service) },
+  { id: "service", title: "Source", width: 20, slim: 11, value: (one) => one.service, show: (one) => to(one.service, "sources", one.service) },
   { id: "table", title: "Table", width: 24, slim: 14, grow: true, value: (one) => one.table, show: (one) => to(one.table, "tables", one.service, one.table) },
-  { id: "rows", title: "Rows", number: true, width: 12, slim: 9, value: (one) => one.rows, show: (one) => count(one.rows) },
+  { id: "rows", title: "Rows", number: true, width: 12, slim: 11, value: (one) => one.rows, show: (one) => count(one.rows) },
   { id: "version", title: "Version", about: "Changes since its publisher began", number: true, wide: true, width: 12, value: (one) => one.version, show: (one) => count(one.version) },
-  { id: "age", title: "Changed", about: "Since its last change", number: true, width: 16, slim: 14, value: (one) => one.age_s, show: (one) => ago(one.age_s) },
-  { id: "state", title: "State", width: 12, value: (one) => state(one)[1], show: (one) => mark(...state(one)) },
+  { id: "age", title: "Changed", about: "Since its last change", number: true, width: 16, slim: 13, value: (one) => one.age_s, show: (one) => ago(one.age_s) },
+  { id: "state", title: "State", wide: true, width: 12, value: (one) => state(one)[1], show: (one) => mark(...state(one)) },
   { id: "followers", title: "Followers", number: true, wide: true, width: 13, value: (one) => one.subscribers.length, show: (one) => count(one.subscribers.length) },
   { id: "lag", title: "Lag", about: "The versions that the slowest follower has yet to see", number: true, wide: true, width: 13, value: (one) => one.lag, show: lag },
   { id: "worker", title: "Worker", wide: true, width: 13, value: place },
