@@ -256,6 +256,7 @@ def test_a_lost_connection_is_told_with_the_age_of_what_is_shown_and_is_made_aga
     expect(banner).to_contain_text("Connection lost")
     expect(banner).to_contain_text(re.compile(r"Showing the state of \d\d:\d\d:\d\d"))
     expect(page.locator("tbody th").first).to_be_visible()
+    expect(page.locator(".live")).to_contain_text("Connecting again")
     engine.write("hosts", "name,cpus\nhv1,64\nhv2,32\nhv9,8\n")
     seen.context.set_offline(False)
     expect(banner).to_contain_text("Connection is back")

@@ -19,7 +19,11 @@ export class ApiError extends Error {
 const listeners = { line: new Set(), token: new Set() };
 export const line = { up: true, heard: null, failed: null, why: "" };
 
-export const onLine = (call) => listeners.line.add(call);
+/** `call` is called when the line goes down or comes up, until what this answers is called. */
+export function onLine(call) {
+  listeners.line.add(call);
+  return () => listeners.line.delete(call);
+}
 /** `call` is called when the API asks for a token, or for another one. */
 export const onTokenWanted = (call) => listeners.token.add(call);
 
