@@ -99,6 +99,7 @@ class Engine:
 
     def stop(self) -> None:
         """End the cage and everything in it."""
+        self.cage.notice = _unheard  # what ends now is no news
         timeout_s = self.conf[processes.GROUP].graceful_shutdown_timeout
         # A little less than the master waits before it kills; 0 means as long as it takes.
         for link in self._links:
@@ -188,6 +189,10 @@ class Engine:
             if source is not None:
                 self._create(source)
         self._tell()
+
+
+def _unheard(_kind: str, _subject: str, _text: str, _level: str) -> None:
+    """Whom a cage that is being stopped tells what happens to it."""
 
 
 def owner(source: Source, slots: Sequence[int]) -> int:
