@@ -8,7 +8,6 @@ source may name its worker instead.
 import contextlib
 import logging
 import sys
-from _thread import get_ident
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -52,7 +51,7 @@ class Engine:
         self.conf = config.read(files)
         self.catalogue = Catalogue(files, store(self.conf))
         self.cage = d6Cage()
-        self.inquest = Inquest(self.cage, hub=get_ident())
+        self.inquest = Inquest(self.cage)
         self.control = ""
         self.cage.bus.watchers.append(self._try_again)
 

@@ -54,6 +54,9 @@ def test_every_node_of_the_bus_answers_and_a_blocked_one_is_shown_as_such(engine
     assert {t["service"] for t in engine.get("tables")["results"]} >= {"blocker"}
     assert sorted(engine.get("tables/blocker/t/rows")["rows"]) == [[1, "one"], [2, "two"]]
     assert "block_natively" in engine.get("stacks/engine.0")["results"][0]["stack"]
+    (told,) = engine.get("stacks/blocker")["results"]
+    assert told["running"]
+    assert "block_natively" in told["stack"]
     assert engine.get("waits")["circles"] == []
     (said,) = [r for r in engine.ask("inquire", what="node") if r["worker"] == "engine.0"]
     assert said["blocked_s"] > 0
