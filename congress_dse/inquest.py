@@ -27,6 +27,7 @@ class Inquest:
         self._thread = runtime.unpatched("_thread")  # a patched one names greenthreads
         self.hub = self._thread.get_ident()
         self.meters: list[Callable[[], list[Series]]] = []  # further counters of this process
+        self.grants: Any = None  # the leases of this node, where nodes are coordinated
         self._pages = tablefacts.Pages()
         self._tails = tablefacts.Tails()
 
@@ -88,6 +89,10 @@ class Inquest:
             "known": facts.nodes(self.cage),
         }
 
+    def routes(self, _args: Args) -> Answer:
+        """Where keys lead from here, and the links that lead there."""
+        return {"results": facts.routes(self.cage), "links": facts.links(self.cage)}
+
     def overview(self, _args: Args) -> Answer:
         """The node, its services and its sources at one moment."""
         return {
@@ -112,7 +117,17 @@ class Inquest:
 
     def health(self, _args: Args) -> Answer:
         """What is not as it should be."""
-        return {"results": facts.health(self.cage)}
+        found = facts.health(self.cage)
+        if self.grants is not None and self.grants.state:
+            about = {"subject": "coordination", "text": self.grants.state}
+            found.append({"level": "error", "kind": "coordination", **about})
+        return {"results": found}
+
+    def leases(self, _args: Args) -> Answer:
+        """Which sources may run on this node; nothing where nodes are not coordinated."""
+        every = [] if self.grants is None else self.grants.leases()
+        known = {**self.cage.services}
+        return {"results": [{**lease, "runs": lease["source"] in known} for lease in every]}
 
     def metrics(self, _args: Args) -> Answer:
         """What was counted, and what is measured; each result is a series."""
@@ -139,6 +154,8 @@ class Inquest:
         "dead-letters": letters,
         "links": links,
         "nodes": nodes,
+        "routes": routes,
+        "leases": leases,
         "overview": overview,
         "changes": changes,
         "waits": waits,

@@ -166,6 +166,7 @@ NODE = shape(
     failures=OBJECT,
     links=several(TEXT),
 )
+LEASE = shape(**WHERE, source=TEXT, pinned=TEXT, leased=FLAG, for_s=SECONDS, runs=FLAG)
 LINK = {"type": "object", "required": ["node", "worker", "link", "depth", "nodes"]}
 WAIT = shape(
     **WHERE, who=TEXT, whom=TEXT, what=TEXT, for_s=SECONDS, at=TEXT, in_hand=TEXT, circle=FLAG

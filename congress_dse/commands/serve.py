@@ -52,8 +52,10 @@ def run(args: argparse.Namespace) -> int:
     conf = config.read(files)
     runtime = choice.configured(_runtime(conf))
     tables = common.watched(args.watch)
-    check(files, args.watch, runtime)
+    left_out = check(files, runtime, "--start", *(f"--watch={text}" for text in args.watch))
     _set_up_log(conf)
+    for faults in left_out:
+        LOG.error("a source is left out, the others run: %s", faults)
     own = conf[processes.GROUP]
     with _home() as home:
         control = _control(conf, own, home)
@@ -128,21 +130,25 @@ def _runtime(conf: Any) -> str:
         raise exceptions.ConfigError(f"[DEFAULT] runtime: {config.one_line(error)}") from error
 
 
-def check(files: list[str], watch: list[str] = (), runtime: str = "") -> None:  # type: ignore[assignment]
+def check(files: list[str], runtime: str, *more: str) -> list[str]:
     """Have a configuration checked in a process of its own; raises ConfigError with its words.
 
     Drivers say what their sections may hold, and they need a runtime, which a master has not.
+    `more` are further arguments of the command ``check``; with ``--start`` a line for each source
+    that is left out is returned.
     """
-    command = [sys.executable, "-m", "congress_dse", "check"]
+    command = [sys.executable, "-m", "congress_dse", "check", *more]
     command += [part for name in files for part in ("--config-file", name)]
-    command += [part for text in watch for part in ("--watch", text)]
     env = {**os.environ, choice.VARIABLE: runtime} if runtime else None
     done = subprocess.run(  # noqa: S603
         command, capture_output=True, text=True, check=False, env=env
     )
+    mark = "congress-dse: "
     if done.returncode:
-        lines = [line.removeprefix("congress-dse: ") for line in done.stderr.splitlines()]
+        lines = [line.removeprefix(mark) for line in done.stderr.splitlines()]
         raise exceptions.ConfigError("\n".join(lines))
+    told = [line for line in done.stderr.splitlines() if line.startswith(mark)]
+    return [line.removeprefix(mark) for line in told]
 
 
 def _reload(manager: ServiceManager, files: list[str], sizes: dict[str, int], runtime: str) -> None:
@@ -151,7 +157,7 @@ def _reload(manager: ServiceManager, files: list[str], sizes: dict[str, int], ru
     A number of workers that an operator set stands until the configuration's own changes.
     """
     conf = config.read(files)
-    check(files, runtime=runtime)
+    check(files, runtime)
     wanted_runtime = choice.configured(_runtime(conf))
     if wanted_runtime != runtime:
         raise exceptions.ConfigError(

@@ -265,6 +265,8 @@ def test_a_lost_connection_is_told_with_the_age_of_what_is_shown_and_is_made_aga
 
 def test_the_supervision_opens_and_shuts(visit):
     page = visit().show("tree", ".twig")
+    expect(page.locator("tbody tr", has_text="link.engine")).to_have_count(0)
+    page.get_by_label("the engine's own").check()
     twig = page.get_by_role("button", name="engine.1: its services")
     expect(twig).to_have_attribute("aria-expanded", "true")
     before = page.locator("tbody tr").count()

@@ -177,6 +177,22 @@ def test_the_last_one_that_leaves_ends_the_subscription_at_the_far_side(joined, 
     wait_for(lambda: "t" not in [table for _, table in source.subscriber_list()])
 
 
+def test_large_tables_cross_in_both_directions_at_once_over_the_same_link(joined, wait_for):
+    one, other, join, _ = joined
+    join()
+    links = [link_of(one), link_of(other)]
+    rows = {(n, str(n) * 10) for n in range(60_000)}
+    here, there = publisher(one, "here"), publisher(other, "there")
+    followers = [follower(other, "here"), follower(one, "there")]
+    for _ in range(3):
+        for source in (here, there):
+            source.do(lambda source=source: source.publish("t", rows))
+            source.do(lambda source=source: source.publish("t", {(0, "")}))
+    publish(here, rows), publish(there, rows)
+    wait_for(lambda: all(f.rows() == rows for f in followers))
+    assert [link_of(one), link_of(other)] == links
+
+
 def test_data_that_is_no_table_travels_whole(joined, wait_for):
     one, other, join, _ = joined
     join()
@@ -417,6 +433,29 @@ def test_hostile_input_ends_its_link_and_hurts_nothing_else(cages, wait_for, dat
     assert ended[0]
     assert cage.ask("source", "echo", 1) == {"echo": 1}
     assert not cage.bus.links
+
+
+def test_a_node_that_leaves_in_order_says_so_and_one_that_is_lost_is_a_warning(
+    cages, tmp_path, wait_for, caplog
+):
+    caplog.set_level("DEBUG")
+    home, told = str(tmp_path / "links"), []
+    one, other = cages(), cages()
+    one.notice = lambda *words: told.append(words[:4:2] + words[3:])
+    stays, leaves = (Local(cage, home, cage.bus.node) for cage in (one, other))
+    wait_for(lambda: one.bus.directory.nodes and other.bus.directory.nodes)
+    leaves.close()
+    wait_for(lambda: not one.bus.directory.nodes)
+    assert told[-1] == ("node-left", "it has stopped", "info")
+    assert [r for r in caplog.records if r.levelname == "WARNING"] == []
+    third = cages()
+    last = Local(third, home, third.bus.node)
+    wait_for(lambda: one.bus.directory.nodes)
+    link_of(third).transport.end("cut")
+    wait_for(lambda: any(event[2] == "warning" for event in told))
+    assert "is gone: the far side closed it" in caplog.text
+    last.close()
+    stays.close()
 
 
 def test_a_directory_that_is_open_to_others_is_refused(cages, tmp_path):

@@ -24,6 +24,7 @@ const TOPICS = {
 const LINGER_MS = 5000; // a topic that nobody shows any more is let go after this
 
 const open = new Map();
+const hosts = new Set();
 /** Depth (`depth:NAME`) and messages per second (`rate:NAME`) of services; of all: `depth`, `rate`. */
 export const history = new History();
 
@@ -40,6 +41,7 @@ class Topic {
     this.last = data;
     this.error = null;
     this.at = new Date();
+    for (const { node } of data.asked ?? []) hosts.add(hostOf(node));
     if (name === "services") measure(data.results);
     for (const { told } of [...this.watching]) told(data, this.at);
   }
@@ -75,6 +77,15 @@ export function topic(name, told, failed) {
 /** Ask for everything again, now. */
 export function again() {
   for (const each of open.values()) each.poll.now();
+}
+
+/** The host in the name of a node. */
+export const hostOf = (node) => node.slice(node.indexOf("@") + 1);
+
+/** What says something: its worker, and the host where there are several. */
+export function place(one) {
+  if (!one.worker) return one.node ?? "";
+  return hosts.size > 1 ? `${one.worker} on ${hostOf(one.node)}` : one.worker;
 }
 
 /** The name that a service has among those of all nodes. */

@@ -43,7 +43,7 @@ function ofServices(services) {
 /** The state of a source: [kind, word, why]. */
 export function sourceState(one) {
   if (one.state === "disabled") return ["idle", "disabled", ""];
-  if (one.state === "absent") return ["bad", "not running", "no worker has it; the log of the engine says why"];
+  if (one.state === "absent") return ["warn", "not here", "no node that answers has it: it starts, is another engine's, or could not be made, which the log tells"];
   const cause = one.stale[0]?.cause || one.last_error;
   if (one.state === "down") return ["bad", "failing", cause];
   if (one.state === "stale") return ["warn", "stale", cause];

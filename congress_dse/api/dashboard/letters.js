@@ -1,6 +1,7 @@
 // Dead letters: messages that nobody handled; sent once more, or discarded.
 
 import { order, path } from "./api.js";
+import { place } from "./engine.js";
 import { empty, facts, h, put } from "./dom.js";
 import { moment, several, span } from "./format.js";
 import { Grid } from "./grid.js";
@@ -30,7 +31,7 @@ function all(page) {
       { id: "sender", title: "From", wide: true, width: 18, value: (letter) => letter.sender },
       { id: "what", title: "What", wide: true, width: 18, value: (letter) => `${letter.type} ${letter.dataindex}` },
       { id: "attempts", title: "Lives cost", about: "Lives of its receiver that it cost", number: true, wide: true, width: 13, value: (letter) => letter.attempts },
-      { id: "worker", title: "Worker", wide: true, width: 13, value: (letter) => letter.worker || letter.node },
+      { id: "worker", title: "Worker", wide: true, width: 13, value: place },
       { id: "do", title: "Action", sort: false, width: 24, value: () => "", show: buttons },
     ],
     empty: empty("There are no dead letters.", "Every message found its receiver and was handled."),
@@ -73,7 +74,7 @@ function one(page, id) {
     put(page.body,
       panel("Message", {}, h("div", { class: "stack" }, facts([
         ["When", `${moment(at(letter))}, ${span(letter.age_s)} ago`], ["Why", letter.reason], ["Receiver", letter.receiver || "none"], ["Key", letter.key], ["From", letter.sender],
-        ["What", `${letter.type} ${letter.dataindex}`], ["Lives cost", letter.attempts ? several(letter.attempts, "life", "lives") : ""], ["Worker", letter.worker || letter.node],
+        ["What", `${letter.type} ${letter.dataindex}`], ["Lives cost", letter.attempts ? several(letter.attempts, "life", "lives") : ""], ["Worker", place(letter)],
       ]), h("div", { class: "row-buttons" }, doing("Replay", async () => void ((await replay(letter)) && back())), doing("Discard", async () => void ((await discard(letter)) && back()))))),
       panel("Body", {}, h("pre", { tabindex: 0, "aria-label": "Body" }, letter.body)),
       letter.stack ? panel("Stack", {}, h("pre", { tabindex: 0, "aria-label": "Stack" }, letter.stack)) : null);

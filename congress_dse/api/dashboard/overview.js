@@ -15,6 +15,7 @@ const MOST = 12; // problems, sources and events that are shown
 /** The first page. */
 export function overview(page) {
   page.head("Overview");
+  page.judges = true;
   const known = {};
   const verdict = h("div");
   const list = h("ol", { class: "problems" });

@@ -1,5 +1,6 @@
 // Processes: the supervision tree, the workers and why each was replaced, nodes and links.
 
+import { hostOf, place } from "./engine.js";
 import { empty, facts, h, mark, put } from "./dom.js";
 import { NONE, ago, bytes, cell, count, several, span } from "./format.js";
 import { Grid } from "./grid.js";
@@ -14,7 +15,8 @@ const stateMark = (word) => mark(STATES[word] ?? "idle", word || "unknown");
 const OPEN_MOST = 60; // children of a group that is shown open
 
 /** The rows of the tree, from what the API says: the master, its workers, their groups, services. */
-export function twigs({ results, master }) {
+export function twigs({ results, master, asked }) {
+  const home = asked.length ? hostOf(asked[0].node) : ""; // who answers has asked itself first
   const rows = [];
   const add = (depth, key, name, about) => rows.push({ depth, key, name, ...about });
   add(0, "master", "master", { of: master ? `pid ${master.pid}` : "one process", state: master?.state ?? "running", children: true });
@@ -38,7 +40,7 @@ export function twigs({ results, master }) {
   };
   for (const worker of workers) {
     const key = `worker ${worker.name}`;
-    const own = results.filter((cage) => cage.worker === worker.name);
+    const own = results.filter((cage) => cage.node.startsWith(`${worker.name}.${worker.pid}@`) && hostOf(cage.node) === home);
     const services = own.reduce((sum, cage) => sum + cage.groups.reduce((n, group) => n + group.children.length, 0), 0);
     add(1, key, worker.name, { of: `worker, pid ${worker.pid}, ${several(services, "service")}`, state: worker.state, restarts: (master.ends ?? []).filter((end) => end.name === worker.name).length, up_s: worker.started_s_ago, children: services, above: "master" });
     cages(own, 2, key);
@@ -47,7 +49,7 @@ export function twigs({ results, master }) {
   for (const cage of others) {
     const key = `node ${cage.node}`;
     const services = cage.groups.reduce((n, group) => n + group.children.length, 0);
-    add(1, key, cage.worker || cage.node, { of: several(services, "service"), state: "running", children: services, above: "master" });
+    add(1, key, place(cage), { of: several(services, "service"), state: "running", children: services, above: "master" });
     cages([cage], 2, key);
   }
   return rows;
@@ -58,7 +60,7 @@ export function tree(page) {
   page.head("Supervision", "Who restarts whom: the master its workers, each worker's cage its services. A group restarts its services together.");
   const shut = new Map(); // by key, once the user has said so
   let rows = [];
-  const closed = (row) => shut.get(row.key) ?? row.children > OPEN_MOST;
+  const closed = (row) => shut.get(row.key) ?? row.children > OPEN_MOST; // as long as the user has not said
   const twig = (row) => {
     const name = row.service ? to(row.name, "services", row.name) : h("strong", null, row.name);
     const button = row.children ? h("button", { type: "button", "data-key": row.key, "aria-expanded": String(!closed(row)), "aria-label": `${row.name}: its services` }, closed(row) ? "▸" : "▾") : h("span", { class: "leaf" });
@@ -74,9 +76,13 @@ export function tree(page) {
       { id: "error", title: "Last error", sort: false, wide: true, width: 44, value: (row) => row.error, show: (row) => row.error || NONE },
     ],
   });
+  const own = h("input", { type: "checkbox", id: "own" });
+  grid.tools.append(h("span", { class: "row-buttons" }, own, h("label", { for: "own", class: "quiet" }, "the engine's own")));
+  own.addEventListener("change", () => show());
   const show = () => {
     const hidden = new Set();
     const shown = rows.filter((row) => {
+      if (row.of === "own" && !own.checked && !row.error) return false;
       if (hidden.has(row.above)) {
         hidden.add(row.key);
         return false;
@@ -105,7 +111,7 @@ export function tree(page) {
 export function workers(page) {
   page.head("Workers", "The processes of the engine. The master replaces one that dies, that is silent for too long, or that is told to end.");
   const [about, nodes, ends] = [h("div"), new Map(), h("div")];
-  const node = (one) => nodes.get(one.pid);
+  const node = (one) => nodes.get(`${one.name}.${one.pid}`);
   const hub = (one) => {
     const asked = node(one)?.asked;
     if (!asked) return mark("idle", "not asked");
@@ -117,7 +123,7 @@ export function workers(page) {
     columns: [
       { id: "name", title: "Worker", width: 14, grow: true, value: (one) => one.name },
       { id: "state", title: "State", width: 12, value: (one) => one.state, show: (one) => stateMark(one.state) },
-      { id: "hub", title: "Hub", about: "Whether its event loop turns", width: 15, value: (one) => node(one)?.asked?.blocked_s ?? 0, show: hub },
+      { id: "hub", title: "Hub", about: "Whether its event loop turns", width: 18, value: (one) => node(one)?.asked?.blocked_s ?? 0, show: hub },
       { id: "pid", title: "PID", number: true, width: 11, value: (one) => one.pid, show: (one) => String(one.pid ?? NONE) },
       { id: "up", title: "Up for", number: true, width: 15, value: (one) => one.started_s_ago, show: (one) => span(one.started_s_ago) },
       { id: "ends", title: "Replaced", about: "Times that a worker in this place ended", number: true, width: 12, value: (one) => one.ends?.length ?? 0, show: (one) => count(one.ends?.length ?? 0) },
@@ -144,8 +150,10 @@ export function workers(page) {
   });
   page.watch("nodes", (data) => {
     nodes.clear();
-    for (const asked of data.asked) nodes.set(asked.pid, { asked });
-    for (const fact of data.results) nodes.set(fact.pid, { ...nodes.get(fact.pid), fact });
+    const home = hostOf(data.asked[0]?.node ?? "");
+    const key = (one) => (hostOf(one.node) === home ? one.node.slice(0, one.node.indexOf("@")) : one.node);
+    for (const asked of data.asked) nodes.set(key(asked), { asked });
+    for (const fact of data.results) nodes.set(key(fact), { ...nodes.get(key(fact)), fact });
   });
   page.ends(() => grid.dispose());
 }
@@ -178,7 +186,7 @@ export function links(page) {
   const grid = new Grid({
     caption: "Links", key: (one) => `${one.node} ${one.link}`, noun: "link", sort: { column: "node" },
     columns: [
-      { id: "node", title: "From", width: 16, value: (one) => one.worker || one.node },
+      { id: "node", title: "From", width: 16, value: place },
       { id: "to", title: "To", width: 22, grow: true, value: (one) => one.nodes?.join(", ") || one.link },
       { id: "state", title: "State", width: 12, value: (one) => linkState(one)[1], show: (one) => mark(...linkState(one)) },
       { id: "depth", title: "Waiting", about: "Messages that wait to be sent", number: true, width: 12, value: (one) => one.depth, show: (one) => count(one.depth) },

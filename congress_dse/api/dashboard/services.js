@@ -3,7 +3,7 @@
 import { get, path } from "./api.js";
 import { bar, sparkline } from "./chart.js";
 import { empty, facts, h, mark, put } from "./dom.js";
-import { history, named } from "./engine.js";
+import { history, named, place } from "./engine.js";
 import { NONE, count, rate, several, span } from "./format.js";
 import { Grid } from "./grid.js";
 import { LIMITS, serviceState } from "./health.js";
@@ -14,14 +14,14 @@ const old = (value) => (value > LIMITS.oldest_s ? mark("warn", span(value)) : va
 const COLUMNS = [
   { id: "service", title: "Service", width: 24, slim: 15, grow: true, value: (one) => one.service, show: (one) => to(one.service, "services", one.service) },
   { id: "state", title: "State", width: 13, slim: 12, value: (one) => serviceState(one)[1], show: (one) => mark(...serviceState(one)) },
-  { id: "depth", title: "Waiting", about: "Messages that wait in its mailbox; the bar is their share of its capacity", number: true, width: 15, slim: 9, value: (one) => one.depth, show: (one) => bar(count(one.depth), one.depth, one.capacity, serviceState(one)[0]) },
+  { id: "depth", title: "Waiting", about: "Messages that wait in its mailbox; the bar is their share of its capacity", number: true, width: 15, slim: 11, value: (one) => one.depth, show: (one) => bar(count(one.depth), one.depth, one.capacity, serviceState(one)[0]) },
   { id: "oldest", title: "Oldest", about: "Age of the oldest message that waits", number: true, width: 15, slim: 12, value: (one) => one.oldest_s, show: (one) => old(one.oldest_s) },
   { id: "rate", title: "Handled", about: "Messages handled per second", number: true, wide: true, width: 11, value: (one) => history.latest(`rate:${named(one)}`) ?? 0, show: (one) => rate(history.latest(`rate:${named(one)}`)) },
   { id: "spark", title: "Last minutes", about: "Messages handled per second since this page was opened, or for the last three minutes", wide: true, sort: false, width: 16, value: () => "", show: (one) => sparkline(history.values(`rate:${named(one)}`), { about: `${one.service}: messages per second`, height: 20 }) },
   { id: "failed", title: "Failed", about: "Messages whose handling raised", number: true, wide: true, width: 10, value: (one) => one.failed, show: (one) => count(one.failed) },
   { id: "dropped", title: "Dropped", about: "Messages that found its mailbox full", number: true, wide: true, width: 12, value: (one) => one.dropped, show: (one) => count(one.dropped) },
   { id: "restarts", title: "Restarts", number: true, wide: true, width: 12, value: (one) => one.restarts, show: (one) => count(one.restarts) },
-  { id: "worker", title: "Worker", wide: true, width: 13, value: (one) => one.worker || one.node },
+  { id: "worker", title: "Worker", wide: true, width: 13, value: place },
 ];
 
 const OWN = new Set(["cage", "own"]);
@@ -90,7 +90,7 @@ function told(one) {
     ["Merged", count(one.coalesced), "Table updates that were merged because it was behind"],
     ["Restarts", count(one.restarts)],
     ["Up for", one.up_s === null ? NONE : span(one.up_s)],
-    ["Worker", `${one.worker || one.node} (${one.node})`],
+    ["Worker", `${place(one)} (${one.node})`],
     ["Class", h("code", null, one.class)],
     ["Keys", one.keys.join(", ")],
     ["Supervised with", one.group],

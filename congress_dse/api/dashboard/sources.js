@@ -1,6 +1,7 @@
 // Sources: when each was read last, how long that took, what failed, what is stale.
 
 import { order, path } from "./api.js";
+import { place } from "./engine.js";
 import { empty, facts, h, mark, put } from "./dom.js";
 import { NONE, ago, count, several, span } from "./format.js";
 import { Grid } from "./grid.js";
@@ -31,7 +32,7 @@ const COLUMNS = [
   number("failures", "Failures", "Reads that failed, of all", (one) => one.poll?.failures, count, { wide: true, width: 13 }),
   { id: "error", title: "Why", grow: true, width: 24, wide: true, value: error, show: (one) => error(one) || NONE },
   { id: "driver", title: "Driver", wide: true, width: 14, value: (one) => one.driver },
-  { id: "worker", title: "Worker", wide: true, width: 13, value: (one) => one.worker ?? "" },
+  { id: "worker", title: "Worker", wide: true, width: 13, value: place },
 ];
 
 /** The sources that run, and those of the catalogue that do not. */
@@ -107,7 +108,7 @@ function told(one) {
     ["Tables", count(one.tables)],
     ["Rows", count(one.rows)],
     ["Subscribers", count(one.subscribers)],
-    ["Worker", one.worker],
+    ["Worker", place(one)],
     ["Last error", one.last_error && h("span", { class: one.state === "fresh" ? "" : "error-text" }, one.last_error)],
   ]);
 }

@@ -2,6 +2,7 @@
 
 import { follow, get, path } from "./api.js";
 import { History, sparkline } from "./chart.js";
+import { place } from "./engine.js";
 import { empty, facts, h, mark, put, shape } from "./dom.js";
 import { NONE, ago, clock, count, several, span } from "./format.js";
 import { Grid } from "./grid.js";
@@ -11,15 +12,15 @@ const state = (one) => (one.stale ? ["warn", "stale", one.stale.cause] : ["good"
 const lag = (one) => (one.lag ? several(one.lag, "version") : NONE);
 
 const COLUMNS = [
-  { id: "service", title: "Source", width: 20, slim: 12, value: (one) => one.service, show: (one) => to(one.service, "sources", one.service) },
+  { id: "service", title: "Source", width: 20, slim: 11, value: (one) => one.service, show: (one) => to(one.service, "sources", one.service) },
   { id: "table", title: "Table", width: 24, slim: 14, grow: true, value: (one) => one.table, show: (one) => to(one.table, "tables", one.service, one.table) },
-  { id: "rows", title: "Rows", number: true, width: 12, slim: 9, value: (one) => one.rows, show: (one) => count(one.rows) },
+  { id: "rows", title: "Rows", number: true, width: 12, slim: 11, value: (one) => one.rows, show: (one) => count(one.rows) },
   { id: "version", title: "Version", about: "Changes since its publisher began", number: true, wide: true, width: 12, value: (one) => one.version, show: (one) => count(one.version) },
-  { id: "age", title: "Changed", about: "Since its last change", number: true, width: 16, slim: 14, value: (one) => one.age_s, show: (one) => ago(one.age_s) },
-  { id: "state", title: "State", width: 12, value: (one) => state(one)[1], show: (one) => mark(...state(one)) },
+  { id: "age", title: "Changed", about: "Since its last change", number: true, width: 16, slim: 13, value: (one) => one.age_s, show: (one) => ago(one.age_s) },
+  { id: "state", title: "State", wide: true, width: 12, value: (one) => state(one)[1], show: (one) => mark(...state(one)) },
   { id: "followers", title: "Followers", number: true, wide: true, width: 13, value: (one) => one.subscribers.length, show: (one) => count(one.subscribers.length) },
   { id: "lag", title: "Lag", about: "The versions that the slowest follower has yet to see", number: true, wide: true, width: 13, value: (one) => one.lag, show: lag },
-  { id: "worker", title: "Worker", wide: true, width: 13, value: (one) => one.worker || one.node },
+  { id: "worker", title: "Worker", wide: true, width: 13, value: place },
 ];
 
 /** All tables. */
@@ -190,7 +191,7 @@ class LiveTable {
       ["State", one ? mark(...state(one)) : null],
       ["Not up to date for", one?.stale ? `${span(one.stale.age_s)}: ${one.stale.cause}` : null],
       ["Followers", one ? count(one.subscribers.length) : null],
-      ["Worker", one ? one.worker || one.node : null],
+      ["Worker", one ? place(one) : null],
     ]));
   }
 
@@ -212,6 +213,6 @@ function followers(one) {
     h("td", { class: "number" }, each.lag === null ? "has seen none" : each.lag ? several(each.lag, "version") : NONE),
     h("td", { class: "number" }, each.lag ? span(each.lag_s) : NONE),
     h("td", { class: "number" }, count(each.depth)),
-    h("td", null, each.worker || each.node)));
+    h("td", null, place(each))));
   return h("div", { class: "scroller", tabindex: 0, role: "region", "aria-label": "Who follows this table" }, h("table", { class: "list" }, h("caption", { class: "unseen" }, "Followers of this table"), h("thead", null, h("tr", null, heads)), h("tbody", null, rows)));
 }

@@ -2,12 +2,13 @@
 
 import { h, put, shape } from "./dom.js";
 import { clock, span } from "./format.js";
-import { topic } from "./engine.js";
+import { place, topic } from "./engine.js";
 
 /** One view while it is shown. It lets go of all it watches when another one takes its place. */
 export class Page {
   constructor(main) {
     this.main = main;
+    this.judges = false; // whether the view itself says who was not heard
     this._ends = [];
     this._asof = h("span", { class: "asof" });
     this._heading = h("h1");
@@ -31,7 +32,7 @@ export class Page {
   /** Be told of a topic of the engine until the view ends; what goes wrong is shown. */
   watch(name, told) {
     const tell = (data, at) => {
-      this._wrong(name, null, unheard(data.asked));
+      this._wrong(name, null, this.judges ? [] : unheard(data.asked));
       put(this._asof, `as of ${clock(at)}`);
       told(data);
     };
@@ -52,26 +53,27 @@ export class Page {
 
   /** Say above the view what could not be read, and who was not heard. */
   _wrong(name, error, missing = []) {
-    const own = error && error.status !== 0 && error.status !== 401 ? [`${TITLES[name] ?? name}: ${explained(error)}`] : missing;
     this._said ??= new Map();
-    if (error?.status !== 0) this._said.set(name, own);
-    const lines = [...new Set([...this._said.values()].flat())].sort();
-    this._problem.hidden = !lines.length;
-    const text = lines.join("\n");
+    if (error && [0, 401].includes(error.status)) return; // the banner, or the dialog, says it
+    this._said.set(name, error ? [[name, `${TITLES[name] ?? name}: ${explained(error)}`]] : missing);
+    const lines = new Map([...this._said.values()].flat().map(([key, ...line]) => [key, line]));
+    this._problem.hidden = !lines.size;
+    const text = [...lines.values()].join("\n");
     if (this._text === text) return;
     this._text = text;
-    put(this._problem, h("ul", { class: "inside" }, lines.map((line) => h("li", { class: "wrong" }, shape("warn"), h("span", null, line)))));
+    put(this._problem, h("ul", { class: "inside" }, [...lines.values()].map(([line, href]) =>
+      h("li", { class: "wrong" }, shape("warn"), h("span", null, line, ...(href ? [" ", h("a", { href }, "Its stack")] : []))))));
   }
 }
 
 const TITLES = { letters: "dead letters", catalogue: "the configured sources" };
 
-/** Who did not answer, or answered beside a blocked hub: their part is missing, or may be old. */
+/** Who did not answer, or answered beside a blocked hub: their part is missing, or does not move. */
 function unheard(asked = []) {
   return asked.flatMap((one) => {
-    const name = one.worker || one.node;
-    if (!one.answered) return [`${name} does not answer at present: what it has is missing here.`];
-    return one.blocked_s ? [`The hub of ${name} is blocked for ${span(one.blocked_s)}: none of its services runs.`] : [];
+    const name = place(one);
+    if (!one.answered) return [[name, `${name} does not answer at present: what it has is missing here.`]];
+    return one.blocked_s ? [[name, `The hub of ${name} is blocked for ${span(Math.ceil(one.blocked_s))}: none of its services runs.`, link("waits", one.worker)]] : [];
   });
 }
 

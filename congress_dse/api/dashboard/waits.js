@@ -1,6 +1,7 @@
 // Waits: who waits in its own turn for whom, circles among them, and where everybody is.
 
 import { get, path } from "./api.js";
+import { place } from "./engine.js";
 import { empty, h, mark, put } from "./dom.js";
 import { NONE, several, span } from "./format.js";
 import { Grid } from "./grid.js";
@@ -19,7 +20,7 @@ export function waits(page, name = "") {
       { id: "for", title: "For", number: true, width: 15, value: (one) => one.for_s, show: (one) => (one.for_s > 5 ? mark("warn", span(one.for_s)) : span(one.for_s)) },
       { id: "circle", title: "Circle", width: 12, value: (one) => (one.circle ? "yes" : ""), show: (one) => (one.circle ? mark("bad", "circle") : NONE) },
       { id: "at", title: "Where it is", wide: true, grow: true, width: 36, value: (one) => one.at },
-      { id: "worker", title: "Worker", wide: true, width: 13, value: (one) => one.worker || one.node },
+      { id: "worker", title: "Worker", wide: true, width: 13, value: place },
     ],
     empty: empty("Nobody waits.", "No service is waiting for the answer of another at this moment."),
   });
