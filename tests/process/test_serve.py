@@ -191,7 +191,7 @@ def test_a_place_too_long_for_the_workers_sockets_is_refused_at_the_start(start,
     place = tmp_path / ("d" * 80)
     place.mkdir()
     conf = tmp_path / "engine.conf"
-    conf.write_text("[api]\nenabled = false\n")
+    conf.write_text("[api]\nenabled = false\n[datasource:host]\ndriver = host\n")
     app = start(MAIN, "serve", "--config-file", conf, env={"XDG_RUNTIME_DIR": str(place)})
     assert app.wait(60) == 2
     app.line("no place for the workers' links: .* is too long for sockets .*XDG_RUNTIME_DIR")
