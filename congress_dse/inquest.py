@@ -79,6 +79,10 @@ class Inquest:
             "known": facts.nodes(self.cage),
         }
 
+    def routes(self, _args: Args) -> Answer:
+        """Where keys lead from here, and the links that lead there."""
+        return {"results": facts.routes(self.cage), "links": facts.links(self.cage)}
+
     def overview(self, _args: Args) -> Answer:
         """The node, its services and its sources at one moment."""
         return {
@@ -140,6 +144,7 @@ class Inquest:
         "dead-letters": letters,
         "links": links,
         "nodes": nodes,
+        "routes": routes,
         "leases": leases,
         "overview": overview,
         "changes": changes,
