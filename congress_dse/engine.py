@@ -8,7 +8,6 @@ source may name its worker instead.
 import contextlib
 import logging
 import sys
-from _thread import get_ident
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -52,7 +51,7 @@ class Engine:
         self.conf = config.read(files)
         self.catalogue = Catalogue(files, store(self.conf))
         self.cage = d6Cage()
-        self.inquest = Inquest(self.cage, hub=get_ident())
+        self.inquest = Inquest(self.cage)
         self.control = ""
         self.cage.bus.watchers.append(self._try_again)
 
@@ -100,6 +99,7 @@ class Engine:
 
     def stop(self) -> None:
         """End the cage and everything in it."""
+        self.cage.notice = _unheard  # what ends now is no news
         timeout_s = self.conf[processes.GROUP].graceful_shutdown_timeout
         # A little less than the master waits before it kills; 0 means as long as it takes.
         for link in self._links:
@@ -189,6 +189,10 @@ class Engine:
             if source is not None:
                 self._create(source)
         self._tell()
+
+
+def _unheard(_kind: str, _subject: str, _text: str, _level: str) -> None:
+    """Whom a cage that is being stopped tells what happens to it."""
 
 
 def owner(source: Source, slots: Sequence[int]) -> int:
