@@ -79,6 +79,7 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
         self.bus = Neighbours(self)
         self.asks = Asks(self.bus.probe_wait)
         self.stopped = self.stopping = False
+        self.blocks: dict[str, int] = {}  # how often a service has blocked the hub
         self.notice: Callable[[str, str, str, str], object] = _nobody
         self._unheard = WaitingRoom()
         inbox = self._mailbox(name)

@@ -24,6 +24,7 @@ from congress_dse.runtime.clock import now
 from congress_dse.runtime.coroutines import Coroutines, Interop, bring
 from congress_dse.runtime.mailbox import Mailbox
 from congress_dse.runtime.runqueue import BATCH, RunQueue
+from congress_dse.runtime.watchdog import Watchdog
 
 LOG = logging.getLogger(__name__)
 
@@ -496,3 +497,10 @@ def beside(call: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
     future = wrap_greenthread(thread)
     future.add_done_callback(lambda done: thread.kill() if done.cancelled() else None)
     return future
+
+
+def watchdog(patience_s: float) -> Watchdog:
+    """Have a native thread name whoever blocks the hub for longer than `patience_s`."""
+    made = Watchdog(run_queue(), native, patience_s)
+    made.start()
+    return made

@@ -39,6 +39,7 @@ from congress_dse.runtime import (
 from congress_dse.runtime.coroutines import Coroutines, Interop, bring
 from congress_dse.runtime.mailbox import Mailbox
 from congress_dse.runtime.runqueue import RunQueue
+from congress_dse.runtime.watchdog import Watchdog
 
 NAME = choice.chosen()
 PATCHED = NAME == choice.GREEN  # a synchronous library waits in greenthreads
@@ -402,4 +403,11 @@ def beside(call: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
     made = asyncio.Future[Any](loop=loop())
     thread = eventlet.spawn(bring, made, copy_context().run, call, *args)
     made.add_done_callback(lambda done: thread.kill() if done.cancelled() else None)
+    return made
+
+
+def watchdog(patience_s: float) -> Watchdog:
+    """Have a native thread name whoever blocks the hub for longer than `patience_s`."""
+    made = Watchdog(run_queue(), _native_thread, patience_s)
+    made.start()
     return made
