@@ -19,7 +19,7 @@ from greenlet import GreenletExit, getcurrent, greenlet
 
 from congress_dse.d6message import d6msg
 from congress_dse.runtime import native, turns, waiting
-from congress_dse.runtime.aio_hub import Hub, get_hub
+from congress_dse.runtime.aio_hub import Hub, Hubs, get_hub
 from congress_dse.runtime.clock import now
 from congress_dse.runtime.coroutines import Coroutines, Interop, bring
 from congress_dse.runtime.mailbox import Mailbox
@@ -98,17 +98,20 @@ def run_queue() -> RunQueue:
 
 def foreign() -> bool:
     """Whether the caller is a native thread beside that of the hub."""
-    return run_queue().foreign()
+    hub = Hubs.present
+    return hub is not None and hub.thread != get_ident()
 
 
 def in_loop() -> bool:
     """Whether the caller runs in the loop itself, where nothing can wait but by ``await``."""
-    return not foreign() and get_hub().inside()
+    hub = Hubs.present
+    return hub is not None and getcurrent() is hub.greenlet
 
 
 def may_wait() -> bool:
     """Whether the caller can wait: everybody but the loop's own callbacks and coroutines can."""
-    return foreign() or not get_hub().inside()
+    hub = Hubs.present
+    return hub is None or getcurrent() is not hub.greenlet
 
 
 class Waiter(waiting.Waiter):

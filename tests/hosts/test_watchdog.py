@@ -19,9 +19,10 @@ class Blocking(deepsix.deepSix):
         if msg.dataindex == "beside":
             self.spawn(self.held_up)
         elif msg.dataindex == "coroutine":
-            return self.held_up_too()
+            return self.held_up_too()  # what is returned is awaited
         else:
             self.held_up()
+        return None
 
     def held_up(self):
         self.seen = self.go.wait(60)  # here
