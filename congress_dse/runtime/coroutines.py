@@ -48,6 +48,9 @@ class Coroutines:
         if self.in_loop():
             self._alone(answer)
             return None
+        waiter = self._waiter()
+        if waiter.foreign():
+            return self._from_thread(answer, waiter)
         return self.wait(self.task(answer), owner)
 
     def task(self, awaitable: Awaitable[Any]) -> asyncio.Future[Any]:
@@ -109,6 +112,16 @@ class Coroutines:
     def _arrived(self, future: asyncio.Future[Any]) -> None:
         self.stragglers.discard(future)
         _look(future)
+
+    def _from_thread(self, awaitable: Awaitable[Any], waiter: Waiter) -> Any:
+        """Have it awaited on the loop, and wait for it in the native thread that asks."""
+
+        def start() -> None:
+            self.task(awaitable).add_done_callback(waiter.send)
+
+        waiter.from_thread(start)
+        waiter.wait()
+        return waiter.value.result()
 
     def _alone(self, awaitable: Awaitable[Any]) -> None:
         task = self.task(awaitable)

@@ -16,6 +16,8 @@ SUITE = [
     "hosts/test_interop.py",
     "hosts/test_lives.py",
     "hosts/test_watchdog.py",
+    "hosts/test_two_clients.py",
+    "datasources/test_oslo_endpoints.py",
 ]
 FULL = [*SUITE, "hosts/test_waits.py", "hosts/test_scenarios.py", "legacy", "api/test_v1.py"]
 
