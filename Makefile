@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 EXTRAS ?= test,check
 RUN_ARGS ?= --config-file etc/congress-dse.conf --watch host:processes
 
-.PHONY: run test lint types floors tests test-portable test-openstack bench sample clean
+.PHONY: run test lint types floors tests test-portable test-openstack bench sample clean browser
 
 $(BIN)/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -33,6 +33,15 @@ floors: $(BIN)/installed
 
 tests: $(BIN)/installed
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# The dashboard's tests need a Chromium: that of the distribution for root, else Playwright's own.
+browser: $(BIN)/installed
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+		{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+		chromium fonts-dejavu-core >/dev/null; } || \
+		$(BIN)/playwright install chromium || \
+		echo "there is no Chromium to be had: the tests of the dashboard are skipped" >&2
 
 test-portable: $(BIN)/installed
 	CONGRESS_DSE_PORTABLE=1 $(BIN)/python -m pytest tests/process $(PYTEST_ARGS)

@@ -28,12 +28,14 @@ class Catalogue:
     def __init__(self, files: list[str], store: Store | None) -> None:
         self._files = files
         self._store = store
-        self._given: list[tuple[Entry, Source]] = []
-        self.reload()
+        # Who starts the engine has told what is left out.
+        self._give(sources.usable(config.read(files))[0])
 
     def reload(self) -> None:
         """Read the configuration again; raises ConfigError, and changes nothing."""
-        found = sources.sources(config.read(self._files))
+        self._give(sources.sources(config.read(self._files)))
+
+    def _give(self, found: list[Source]) -> None:
         self._given = [(_entry(source), source) for source in found]
 
     def entries(self) -> list[Entry]:

@@ -18,9 +18,23 @@ COMMANDS = {
     "workers": "show the workers; resize a service, restart or drain a worker",
     "reload": "read the configuration again",
     "stop": "stop a running engine",
+    "top": "the engine as it lives: nodes, services, sources, again and again",
+    "services": "show every service, those that wait most first",
+    "tree": "show the supervision: master, workers, groups, services",
+    "tables": "show every table, and how far its followers lag (--lag)",
+    "rows": "show the rows of a table",
+    "tail": "follow a table: its rows, and then every change",
+    "sources": "show every source: polls, failures, what is not up to date",
+    "dead-letters": "show messages that nobody handled; replay or discard them",
+    "waits": "show who waits for whom, and circles",
+    "stack": "show the stack of a service or worker, also while its hub is blocked",
+    "nodes": "show every node of the bus",
+    "links": "show every link between nodes",
+    "timeline": "show what happened, also before the last start",
     "log-level": "set the level of the log of a running engine",
     "stacks": "show the stacks of one worker, also while its hub is blocked",
     "parked": "show work that ended its workers too often, or give it out again",
+    "completion": "print the tab completion for bash, zsh or fish",
 }
 
 
@@ -44,7 +58,7 @@ def _overview(name: str) -> int:
     """Show what commands there are; it is an error to have asked for another."""
     asked = name in {"-h", "--help", "help"}
     lines = ["usage: congress-dse COMMAND ...", ""]
-    lines += [f"  {command:<10} {what}" for command, what in COMMANDS.items()]
+    lines += [f"  {command:<12} {what}" for command, what in COMMANDS.items()]
     lines += ["", "congress-dse COMMAND --help tells more."]
     if name and not asked:
         lines = [f"congress-dse: no command {name!r}", *lines]

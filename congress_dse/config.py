@@ -7,7 +7,6 @@ driver's to say, in `sources`.
 import importlib.util
 import os
 import socket
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from oslo_config import cfg, types
 
 from congress_dse import exceptions
 from congress_dse.links.broker_url import BrokerURL
-from congress_dse.manager import options as processes
+from congress_dse.manager import options as processes, scratch
 
 DATASOURCE = "datasource:"  # opens the name of a section that makes a datasource
 
@@ -251,9 +250,8 @@ def control_path(conf: cfg.ConfigOpts) -> str:
     given: str = conf[processes.GROUP].control_socket
     if given:
         return given
-    home = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
     owner = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
-    return str(Path(home) / f"congress-dse-{owner}.control")
+    return str(Path(scratch.home()) / f"congress-dse-{owner}.control")
 
 
 def database(conf: cfg.ConfigOpts) -> str:

@@ -21,7 +21,7 @@ from congress_dse.neighbours import Neighbours
 from congress_dse.runtime import chosen as runtime
 from congress_dse.supervision import Policy, Strategy
 from congress_dse.tracing import here
-from congress_dse.upkeep import Plan, Upkeep
+from congress_dse.upkeep import Plan, Upkeep, label
 from congress_dse.waitingroom import WaitingRoom
 
 __all__ = ["DataServiceError", "d6Cage", "delete_cage"]
@@ -220,7 +220,7 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
         about = {"description": description, "moduleName": moduleName, "type": type_, "id": id_}
         self.upkeep.create(plan, about)
         self.publish("services", self.services)
-        LOG.info("%s: created service %s", self.name, name)
+        LOG.log(_level(name), "%s: created service %s", self.name, name)
         return self.services[name]["object"]
 
     def deleteservice(self, name: str, step_s: float = STEP_S) -> None:
@@ -234,7 +234,7 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
             raise exceptions.NoSuchService(f"{self.name} has no service {name!r} to delete")
         self.upkeep.finish(name, step_s)
         self.publish("services", self.services)
-        LOG.info("%s: deleted service %s", self.name, name)
+        LOG.log(_level(name), "%s: deleted service %s", self.name, name)
 
     def service_object(self, name: str) -> Any:
         """The service of this name, or None."""
@@ -458,6 +458,11 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
             call(*args, **kwargs)
         except DataServiceError:
             LOG.exception("%s: %s of the new configuration is left out", self.name, name)
+
+
+def _level(name: str) -> int:
+    """What a node has of its own is not news to an operator."""
+    return logging.INFO if label(name) == name else logging.DEBUG
 
 
 def _nobody(_kind: str, _subject: str, _text: str, _level: str) -> None:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Set as AbstractSet
 from typing import Any, NamedTuple
 
-from congress_dse.rows import Delta, Rows, as_rows, change, difference, number_types
+from congress_dse.rows import Delta, Number, Rows, as_rows, change, difference, numbers_of
 
 HELD_MAX = 1000  # early deltas per publisher; past this a snapshot is cheaper than waiting
 
@@ -88,7 +88,7 @@ class pubData:
     _sent = 0
     changed_at = 0.0  # of the monotonic clock; 0 before the first state
     _rows: Rows | None = None
-    _types: AbstractSet[type] = _NOTHING
+    _numbers: AbstractSet[Number] = _NOTHING
 
     def __init__(self, dataindex: str, args: Any = None) -> None:
         self.dataindex = dataindex
@@ -115,10 +115,10 @@ class pubData:
             return self._whole(newdata)
         before = self._own()
         if before is None:
-            self._types = number_types(rows)
+            self._numbers = numbers_of(rows)
             self._rows = Rows(rows, self._version + 1)
             return self._whole(self._rows, added=self._rows)
-        added, removed = difference(before.rows(), rows, self._types)
+        added, removed = difference(before.rows(), rows, self._numbers)
         return self._changed(before, added, removed) if added or removed else None
 
     def hold(self, newdata: Any) -> None:
@@ -237,7 +237,7 @@ class pubData:
             rows = as_rows(self._data)
             if rows is None:
                 return None
-            self._types = number_types(rows)
+            self._numbers = numbers_of(rows)
             self._data = self._rows = Rows(rows, self._version)
         return self._rows
 
@@ -249,13 +249,13 @@ class pubData:
                 raise TypeError(f"table {self.dataindex!r} holds a {held}, which has no delta")
             before = self._rows = Rows(())
         added = set(delta.added)
-        self._types = self._types | number_types(added)
-        added, removed = change(before.rows(), Delta(added, delta.removed), self._types)
+        self._numbers = self._numbers | numbers_of(added)
+        added, removed = change(before.rows(), Delta(added, delta.removed), self._numbers)
         return self._changed(before, added, removed) if added or removed else None
 
     def _changed(self, before: Rows, added: set[Any], removed: set[Any]) -> dataObject:
         self._rows = before.next(added, removed, self._version + 1)
-        self._types = self._types | number_types(added)
+        self._numbers = self._numbers | numbers_of(added)
         return self._whole(self._rows, added, removed)
 
 

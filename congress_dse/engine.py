@@ -65,6 +65,7 @@ class Engine:
         self._links = join(self.cage, way, worker, self.conf[config.LINKS])
         if way.leases:
             self._grants = Grants(way.leases, self._give_up, self._apply)
+        self.inquest.grants = self._grants
         self.inquest.worker = worker
         self.control = way.control
         self._telemetry = Telemetry(self.conf, self.cage.bus.node)

@@ -17,6 +17,7 @@ from congress_dse import deepsix
 from congress_dse.datasources.datasource_driver import DataSourceDriver
 from congress_dse.datasources.desk import plain
 from congress_dse.deadletters import DeadLetter
+from congress_dse.manager import posix
 from congress_dse.runtime import chosen as runtime
 from congress_dse.upkeep import label
 
@@ -53,6 +54,7 @@ def node(cage: Any, worker: str = "") -> Fact:
         "pid": os.getpid(),
         "up_s": age(time.time() - cage.bus.epoch / 1e9),
         "cpu_s": age(time.process_time()),
+        "rss_b": posix.resident_b(),
         "services": len(boxes),
         "depth": sum(box.depth for box in boxes),
         "oldest_s": age(max(box.oldest_s for box in boxes)),

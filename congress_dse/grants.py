@@ -17,6 +17,7 @@ from congress_dse.manager.lines import Lines, Message, encode
 from congress_dse.runtime import chosen as runtime
 
 LOG = logging.getLogger(__name__)
+NOBODY = "the lease worker does not answer"
 AGAIN_S = 0.2  # between attempts to reach a lease worker that is not there
 
 
@@ -40,6 +41,8 @@ class Grants:
         self._unsent = b""
         self._number = -1
         self._alarm: Any = None
+        self._state = NOBODY
+        self._told = (0.0, 0.0)  # when it was, and how long it may be silent
         self._closed = False
         self._thread = runtime.spawn(self._follow)
 
@@ -51,6 +54,28 @@ class Grants:
         if dict(pins) != self._wants:
             self._wants = dict(pins)
             self._say({"wants": self._wants})
+
+    @property
+    def state(self) -> str:
+        """What is wrong, for an operator; empty where all is well."""
+        at, fence_s = self._told
+        silent_s = runtime.now() - at
+        if self._state or silent_s < fence_s:
+            return self._state
+        return f"the coordination service has not answered for {silent_s:.1f} s"
+
+    def leases(self) -> list[dict[str, Any]]:
+        """Each source, the node that it names, and for how long it may run here; in seconds."""
+        now = runtime.now()
+        return [
+            {
+                "source": name,
+                "pinned": pin,
+                "leased": name in self,
+                "for_s": round(max(0.0, self._until.get(name, 0.0) - now), 3),
+            }
+            for name, pin in sorted(self._wants.items())
+        ]
 
     def close(self) -> None:
         """Hear nothing more; nothing may run."""
@@ -69,7 +94,7 @@ class Grants:
                 self._read()
             except (OSError, ValueError, KeyError) as error:
                 LOG.debug("no lease worker: %s", error)
-            self._sock = None
+            self._sock, self._state = None, NOBODY
             runtime.sleep(AGAIN_S)
 
     def _connect(self) -> None:
@@ -100,6 +125,8 @@ class Grants:
 
     def _take(self, message: Message) -> None:
         self._until = {str(name): float(at) for name, at in message["granted"].items()}
+        self._state = str(message["state"])
+        self._told = (runtime.now(), float(message["fence_s"]))
         self._review()
         if message["number"] != self._number:
             self._number = message["number"]

@@ -22,7 +22,9 @@ class Inquest:
         self.worker = worker
         self.hub = hub  # the native thread of the hub
         self.meters: list[Callable[[], list[Series]]] = []  # further counters of this process
+        self.grants: Any = None  # the leases of this node, where nodes are coordinated
         self._pages = tablefacts.Pages()
+        self._tails = tablefacts.Tails()
 
     def answer(self, what: str, args: Args | None = None) -> Answer:
         """What is asked for, under the names of lists; raises NoSuchInquiry."""
@@ -77,6 +79,20 @@ class Inquest:
             "known": facts.nodes(self.cage),
         }
 
+    def overview(self, _args: Args) -> Answer:
+        """The node, its services and its sources at one moment."""
+        return {
+            "results": [facts.node(self.cage, self.worker)],
+            "services": facts.services(self.cage),
+            "sources": tablefacts.sources(self.cage),
+        }
+
+    def changes(self, args: Args) -> Answer:
+        """What changed in a table since it was last asked for with this ticket."""
+        service, table = str(args.get("service")), str(args.get("table"))
+        ticket = str(args.get("ticket"))
+        return {"results": self._tails.changes(self.cage, service, table, ticket)}
+
     def waits(self, _args: Args) -> Answer:
         """Who waits for whom."""
         return {"results": facts.waits(self.cage)}
@@ -87,7 +103,17 @@ class Inquest:
 
     def health(self, _args: Args) -> Answer:
         """What is not as it should be."""
-        return {"results": facts.health(self.cage)}
+        found = facts.health(self.cage)
+        if self.grants is not None and self.grants.state:
+            about = {"subject": "coordination", "text": self.grants.state}
+            found.append({"level": "error", "kind": "coordination", **about})
+        return {"results": found}
+
+    def leases(self, _args: Args) -> Answer:
+        """Which sources may run on this node; nothing where nodes are not coordinated."""
+        every = [] if self.grants is None else self.grants.leases()
+        known = {**self.cage.services}
+        return {"results": [{**lease, "runs": lease["source"] in known} for lease in every]}
 
     def metrics(self, _args: Args) -> Answer:
         """What was counted, and what is measured; each result is a series."""
@@ -114,6 +140,9 @@ class Inquest:
         "dead-letters": letters,
         "links": links,
         "nodes": nodes,
+        "leases": leases,
+        "overview": overview,
+        "changes": changes,
         "waits": waits,
         "stack": stack,
         "health": health,

@@ -10,7 +10,7 @@ import secrets
 import threading
 import warnings
 from collections.abc import Callable, Mapping
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -26,6 +26,8 @@ from congress_dse.leases import Leases, colliding, times
 LOG = logging.getLogger(__name__)
 GROUP = b"congress-dse"
 LOCK = "congress-dse-source-"
+STUCK = 3  # leases without a beat, after which the process is given up
+EXIT_STUCK = 5
 ANSWER_S = 5.0  # in which the service answers what is asked of it about members
 SHORT = {"postgresql"}  # whose locks have but two bytes of a name's MD5
 
@@ -55,6 +57,9 @@ class Keeper:
         self._ended = False
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+        self._watch = threading.Thread(target=self._look_after, name="watch", daemon=True)
+        self._stuck_s = STUCK * lease_s
+        self._beaten = monotonic()
         self._coordinator: Any = None
         self._made = False
 
@@ -62,6 +67,7 @@ class Keeper:
         """Keep leases from now on."""
         logging.getLogger("tooz").setLevel(logging.CRITICAL)  # what it says we say, once
         self._thread.start()
+        self._watch.start()
 
     def want(self, pins: Mapping[str, str]) -> None:
         """These sources are configured here, each with the node that it names; from any thread."""
@@ -90,10 +96,23 @@ class Keeper:
                 self._say(f"{type(error).__name__}: {error}")
             self._let_go(self.leases.lapsed(monotonic()))
             self._tell(self.leases.granted(monotonic()))
+            self._beaten = monotonic()
             self._wake.wait(max(0.05, begun + self.leases.times.beat_s - monotonic()))
         self._let_go(list(self._locks))
         if self._made:
             self._tried(self._coordinator.stop)
+
+    def _look_after(self) -> None:
+        """End the process where a library waits for ever for a service that says nothing.
+
+        What was granted has ended long before; a new process makes new connections.
+        """
+        while not self._ended:
+            sleep(self._stuck_s / 10)
+            silent_s = monotonic() - self._beaten
+            if silent_s > self._stuck_s and not self._ended:
+                LOG.error("coordination: no answer for %.0f s; the lease worker ends", silent_s)
+                os._exit(EXIT_STUCK)
 
     def _beat(self) -> None:
         if not self._made:
@@ -111,7 +130,7 @@ class Keeper:
         self._get()
 
     def _take_wishes(self) -> None:
-        if self._wanted is self.leases.wanted:
+        if self._wanted == self.leases.wanted:
             return
         wanted = self._wanted
         self.leases.want(wanted)

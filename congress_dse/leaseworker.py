@@ -48,6 +48,7 @@ class LeaseWorker(Service):
         self._keeper = import_module(KEEPER).Keeper(url, node, lease_s, self._tell)
         self._keeper.quiet = self._quiet
         self._settle_s: float = self._keeper.leases.times.settle_s
+        self._fence_s: float = self._keeper.leases.times.fence_s
         self._lock = threading.Lock()
         self._workers: list[Worker] = []
         self._granted: dict[str, float] = {}
@@ -113,7 +114,8 @@ class LeaseWorker(Service):
                 self._send(worker)
 
     def _send(self, worker: Worker) -> None:
-        data = encode({"granted": self._granted, "number": self._number})
+        told = {"granted": self._granted, "number": self._number, "state": self._keeper.state}
+        data = encode({**told, "fence_s": self._fence_s})
         try:
             sent = worker.sock.send(data, getattr(socket, "MSG_DONTWAIT", 0))
         except OSError:

@@ -8,11 +8,13 @@ arrays fast", 1991).
 
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator, Set as AbstractSet
-from itertools import chain, zip_longest
+from collections.abc import Collection, Iterable, Iterator, Set as AbstractSet
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 TRAIL_MIN = 1000  # changes that an old version still in use may trail before it gets its own copy
+
+Number = tuple[int, type]  # the place of a column, and the type of numbers in it
 
 _NUMBERS = frozenset({bool, int, float, complex})  # equal across types: (1,) == (True,) == (1.0,)
 
@@ -172,30 +174,31 @@ def as_rows(data: Any) -> AbstractSet[Any] | None:
 
 
 def difference(
-    before: AbstractSet[Any], after: AbstractSet[Any], types: AbstractSet[type] | None = None
+    before: AbstractSet[Any], after: AbstractSet[Any], numbers: AbstractSet[Number] | None = None
 ) -> tuple[set[Any], set[Any]]:
     """What `after` adds to `before` and what it lacks; rows that differ only in type do differ.
 
-    `types` are the number types of `before` where they are known.
+    `numbers` are those of `before` where they are known.
     """
     added = set(after - before)
     # One difference tells both ways how many, and most often that there are none to look for.
     shrunk = len(before) + len(added) != len(after)
     removed = set(before - after) if shrunk else set()
-    known = number_types(before) if types is None else types
-    if len(known | number_types(after)) > 1 and _columns_mix(before, after):
+    known = numbers_of(before) if numbers is None else numbers
+    # A row of `after` that equals one of `before` can have numbers only where that one has.
+    if _mixed(known | _numbers_in(after, {at for at, _ in known})):
         _retype(before, after, added, removed)
     return added, removed
 
 
 def change(
-    before: AbstractSet[Any], delta: Delta, types: AbstractSet[type]
+    before: AbstractSet[Any], delta: Delta, numbers: AbstractSet[Number]
 ) -> tuple[set[Any], set[Any]]:
-    """What `delta` really adds to `before` and takes from it; `types` are the numbers of both."""
+    """What `delta` really adds to `before` and takes from it; `numbers` are those of both."""
     plus = set(delta.added)
     added = plus - before
     removed = {row for row in delta.removed if row in before and row not in plus}
-    if len(types | number_types(removed)) > 1:
+    if _mixed(numbers | numbers_of(removed)):
         removed = {_stored(before, row) for row in removed}
         for new in plus - added:
             old = _stored(before, new)
@@ -205,9 +208,25 @@ def change(
     return added, removed
 
 
-def number_types(rows: Iterable[Any]) -> set[type]:
-    """The types of the numbers in `rows`: values of two of them can be equal."""
-    return set(map(type, chain.from_iterable(rows))) & _NUMBERS
+def numbers_of(rows: Collection[Any]) -> set[Number]:
+    """Where `rows` have numbers, and of which types: values of two of them can be equal."""
+    return _numbers_in(rows, range(max(map(len, rows), default=0)))
+
+
+def _numbers_in(rows: Collection[Any], places: Iterable[int]) -> set[Number]:
+    found: set[Number] = set()
+    for at in places:
+        try:
+            types = set(map(type, map(itemgetter(at), rows)))
+        except IndexError:  # rows of different length
+            types = {type(row[at]) for row in rows if at < len(row)}
+        found.update((at, kind) for kind in types & _NUMBERS)
+    return found
+
+
+def _mixed(numbers: AbstractSet[Number]) -> bool:
+    """Whether a column holds numbers of two types, so that equal rows may still differ."""
+    return len({at for at, _ in numbers}) < len(numbers)
 
 
 class _Probe:
@@ -235,15 +254,6 @@ def _stored(rows: AbstractSet[Any], row: Any) -> Any:
 def _same(one: Any, other: Any) -> bool:
     """Whether equal rows are equal in type, too."""
     return one is other or tuple(map(type, one)) == tuple(map(type, other))
-
-
-def _columns_mix(before: AbstractSet[Any], after: AbstractSet[Any]) -> bool:
-    """Whether a column holds numbers of two types, so that equal rows may still differ."""
-    kinds: set[tuple[int, type]] = set()
-    for rows in (before, after):
-        for at, column in enumerate(zip_longest(*rows)):
-            kinds.update((at, kind) for kind in set(map(type, column)) & _NUMBERS)
-    return len({at for at, _ in kinds}) < len(kinds)
 
 
 def _retype(

@@ -1,7 +1,8 @@
 """Sources: the datasources of a configuration, checked, and the drivers that make them.
 
 A datasource is a section ``[datasource:NAME]`` with a ``driver`` and that driver's own options.
-All that is wrong in a file is found before anything starts, and told with section and option.
+All that is wrong in a file is found before anything starts, and told with section and option. At a
+start a datasource that cannot be made is left out, and the others run; a reload is refused.
 """
 
 import inspect
@@ -55,17 +56,34 @@ def sources(conf: cfg.ConfigOpts) -> list[Source]:
     Raises ConfigError with a line for each section and option at fault, in all of the
     configuration.
     """
+    found, faults = _read(conf)
+    wrong = [*config.faults(conf), *faults]
+    if wrong:
+        raise exceptions.ConfigError("\n".join(wrong))
+    return found
+
+
+def usable(conf: cfg.ConfigOpts) -> tuple[list[Source], list[str]]:
+    """The datasources of `conf` that can be made, and for each other one its lines of faults.
+
+    Raises ConfigError for what is wrong beside the datasources, and where none of them is left.
+    """
     wrong = config.faults(conf)
-    found = []
+    found, faults = _read(conf)
+    if wrong or (faults and not found):
+        raise exceptions.ConfigError("\n".join([*wrong, *faults]))
+    return found, faults
+
+
+def _read(conf: cfg.ConfigOpts) -> tuple[list[Source], list[str]]:
+    found, faults = [], []
     for section in _sections(conf):
         if section.startswith(PREFIX):
             try:
                 found.append(_source(conf, section))
             except exceptions.ConfigError as error:
-                wrong.append(str(error))
-    if wrong:
-        raise exceptions.ConfigError("\n".join(wrong))
-    return found
+                faults.append(str(error))
+    return found, faults
 
 
 def drivers() -> dict[str, type[DataSourceDriver]]:
@@ -135,6 +153,7 @@ def checked(made_by: type[DataSourceDriver], given: dict[str, Any], where: str) 
     options = {option.dest: option for option in made_by.options()}
     wrong = [f"{where} {key}: no such option" for key in given if key not in options]
     args: dict[str, Any] = {}
+    bad: set[str] = set()
     for key, option in options.items():
         if given.get(key) in (None, "", [], {}) and option.required:
             wrong.append(f"{where} {key}: required, and missing")
@@ -142,11 +161,12 @@ def checked(made_by: type[DataSourceDriver], given: dict[str, Any], where: str) 
             try:
                 args[key] = _typed(option, given[key])
             except (ValueError, TypeError, AttributeError) as error:  # of JSON any value comes
+                bad.add(key)
                 shown = "the value" if option.secret else f"{given[key]!r}"
                 wrong.append(f"{where} {key}: {shown} is wrong: {config.one_line(error)}")
-    if not wrong:
+    if all(key in args for key, option in options.items() if option.required):
         values = {o.dest: args.get(o.dest, o.default) for o in options.values()}
-        wrong = [f"{where} {key}: {what}" for key, what in made_by.check(values)]
+        wrong += [f"{where} {k}: {what}" for k, what in made_by.check(values) if k not in bad]
     if wrong:
         raise exceptions.ConfigError("\n".join(wrong))
     return args

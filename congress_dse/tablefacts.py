@@ -17,6 +17,7 @@ from congress_dse.runtime import chosen as runtime
 
 HELD_MAX = 8  # versions of tables that are held for readers of pages
 HELD_S = 60.0
+SHOWN_MAX = 2000  # rows of one change that are told
 
 
 def tables(cage: Any) -> list[Fact]:
@@ -113,6 +114,52 @@ class Pages:
         while len(self._held) > HELD_MAX:
             self._held.popitem(last=False)
         return rows
+
+
+class Tails:
+    """Those who look again and again at a table: what each has seen of it."""
+
+    def __init__(self) -> None:
+        self._seen: OrderedDict[str, tuple[float, Any, frozenset[Any]]] = OrderedDict()
+
+    def changes(self, cage: Any, service: str, table: str, ticket: str) -> list[Fact]:
+        """What changed since `ticket` last looked; at first, and after a pause, all rows.
+
+        Empty where the table is not here; ``{"same": true}`` where it is as it was.
+        """
+        owner = dict(facts.every(cage)).get(service)
+        published = owner.pubdata.get(table) if owner is not None else None
+        if published is None or not published.published:
+            return []
+        now, mark = runtime.now(), published.mark()
+        for old in [k for k, (until, *_) in list(self._seen.items()) if until < now]:
+            self._seen.pop(old, None)
+        _, had, before = self._seen.pop(ticket, (0.0, None, frozenset()))
+        rows = before if had == mark else _frozen(published.held())
+        self._seen[ticket] = (now + HELD_S, mark, rows)
+        while len(self._seen) > HELD_MAX:
+            self._seen.popitem(last=False)
+        if had == mark:
+            return [{"same": True}]
+        added, removed = rows - before, before - rows
+        return [
+            {
+                "service": service,
+                "table": table,
+                "epoch": mark.epoch,
+                "version": mark.version,
+                "total": len(rows),
+                "snapshot": had is None,
+                "added": [desk.plain_row(row) for row in list(added)[:SHOWN_MAX]],
+                "removed": [desk.plain_row(row) for row in list(removed)[:SHOWN_MAX]],
+                "cut": max(0, len(added) - SHOWN_MAX) + max(0, len(removed) - SHOWN_MAX),
+            }
+        ]
+
+
+def _frozen(data: Any) -> frozenset[Any]:
+    rows = as_set(data)
+    return frozenset(rows) if isinstance(rows, set | frozenset) else frozenset([(str(rows),)])
 
 
 def _table(service: Any, name: str, dataindex: str, table: Any, now: float) -> Fact:

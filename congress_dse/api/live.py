@@ -104,6 +104,11 @@ def links(context: Context, _request: Request) -> Answer:
     return _ask(context, "links")
 
 
+def leases(context: Context, _request: Request) -> Answer:
+    """Which sources each node may run, and which it does; of coordinated nodes."""
+    return _ask(context, "leases")
+
+
 def workers(context: Context, _request: Request) -> Answer:
     """The master's workers, and why those before them ended."""
     status = _inquiries(context).master("status")
@@ -255,6 +260,7 @@ ROUTES = [
     Route("POST", LETTER, replay, "Send a dead letter once more.", about=REPLAY),
     Route("DELETE", LETTER, discard, "Discard a dead letter.", about=answers({"type": "null"})),
     _get(f"{ROOT}/nodes", nodes, "Every node.", shapes.answer(shapes.NODE, **SILENT)),
+    _get(f"{ROOT}/leases", leases, "Every lease.", shapes.answer(shapes.LEASE)),
     _get(f"{ROOT}/links", links, "Every link.", shapes.answer(shapes.LINK)),
     _get(f"{ROOT}/workers", workers, "The workers, and why others ended.", WORKERS),
     _get(f"{ROOT}/waits", waits, "Who waits for whom.", WAITS),

@@ -154,6 +154,7 @@ NODE = shape(
     pid=COUNT,
     up_s=SECONDS,
     cpu_s=SECONDS,
+    rss_b=COUNT,
     services=COUNT,
     depth=COUNT,
     oldest_s=SECONDS,
@@ -165,6 +166,7 @@ NODE = shape(
     failures=OBJECT,
     links=several(TEXT),
 )
+LEASE = shape(**WHERE, source=TEXT, pinned=TEXT, leased=FLAG, for_s=SECONDS, runs=FLAG)
 LINK = {"type": "object", "required": ["node", "worker", "link", "depth", "nodes"]}
 WAIT = shape(
     **WHERE, who=TEXT, whom=TEXT, what=TEXT, for_s=SECONDS, at=TEXT, in_hand=TEXT, circle=FLAG

@@ -8,7 +8,7 @@ from socket import socket
 from typing import Any
 from urllib.parse import parse_qsl
 
-from congress_dse.api import access, events, health, live, metrics, openapi, v1
+from congress_dse.api import access, events, health, live, metrics, openapi, pages, v1
 from congress_dse.api.app import App, Context, failure
 from congress_dse.api.feeds import Feeds
 from congress_dse.api.http import Request, headers
@@ -22,6 +22,7 @@ from congress_dse.runtime import chosen as runtime
 LOG = logging.getLogger(__name__)
 
 ROUTES = [
+    *pages.ROUTES,
     *v1.ROUTES,
     *events.ROUTES,
     *live.ROUTES,

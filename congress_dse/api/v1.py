@@ -304,7 +304,6 @@ EMPTY = {"type": ""}
 DONE = {"query": ACTION, "needs": ("action",), "body": OBJECT}
 READ = answers(ROWS_OUT, query=PAGE, further=SAME)
 ROUTES = [
-    Route("GET", "/", versions, "The versions.", open=True, about=answers(OBJECT)),
     Route("GET", "/v1", version_1, "This version.", open=True, about=answers(OBJECT)),
     Route("GET", "/v1/", version_1, "This version.", open=True, about=answers(OBJECT)),
     Route("GET", "/v1/system/drivers", drivers, "Every installed driver.", about=answers(NAMED)),

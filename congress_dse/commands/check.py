@@ -16,12 +16,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
     common.add_config_file(parser)
     common.add_watch(parser, "check as well that the source of this table is served")
+    parser.add_argument(
+        "--start",
+        action="store_true",
+        help="as serve does at its start: a source that cannot be made is told of and left out",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Raise ConfigError with a line for each fault, or print the sources and return 0."""
     conf = config.read(args.config_file)
-    names = [source.name for source in sources.sources(conf)]
+    found, left_out = sources.usable(conf) if args.start else (sources.sources(conf), [])
+    names = [source.name for source in found]
     if not names and not conf.api.enabled:
         raise exceptions.ConfigError(
             f"{', '.join(args.config_file) or 'no configuration file'}: no datasource to serve; "
@@ -36,9 +42,10 @@ def run(args: argparse.Namespace) -> int:
     for source, table in common.watched(args.watch):
         # On a bus of several hosts a source may be on another one, or come later.
         if source not in names and not conf[config.LINKS].transport_url:
-            raise exceptions.ConfigError(
-                f"--watch {source}:{table}: no source {source!r}; there are {', '.join(names)}"
-            )
+            told = f"--watch {source}:{table}: no source {source!r}; there are {', '.join(names)}"
+            raise exceptions.ConfigError("\n".join([told, *left_out]))
+    for faults in left_out:
+        sys.stderr.write(f"congress-dse: {'; '.join(faults.splitlines())}\n")
     sys.stdout.write(f"{', '.join(names)}\n")
     return 0
 

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from typing import Any
 
 from congress_dse import config, exceptions
 
@@ -29,6 +30,14 @@ def add_control(parser: argparse.ArgumentParser) -> None:
     add_config_file(parser)
     parser.add_argument("--control", metavar="PATH", help="control socket of the engine")
     parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def add_name(
+    parser: argparse.ArgumentParser, dest: str, kind: str, text: str, nargs: str | None = None
+) -> None:
+    """A positional argument that is the name of a `kind`; completion asks the engine for them."""
+    action: Any = parser.add_argument(dest, nargs=nargs, help=text)
+    action.completes = kind
 
 
 def control(args: argparse.Namespace) -> str:

@@ -10,10 +10,8 @@ import contextlib
 import errno
 import logging
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -27,6 +25,7 @@ from congress_dse.leaseworker import LeaseWorker
 from congress_dse.links.way import Way
 from congress_dse.manager import ServiceManager, options as processes
 from congress_dse.manager.control import ask
+from congress_dse.manager.scratch import Scratch
 from congress_dse.runtime import choice
 from congress_dse.supervision import Policy
 
@@ -53,34 +52,50 @@ def run(args: argparse.Namespace) -> int:
     conf = config.read(files)
     runtime = choice.configured(_runtime(conf))
     tables = common.watched(args.watch)
-    check(files, args.watch, runtime)
+    left_out = check(files, runtime, "--start", *(f"--watch={text}" for text in args.watch))
     _set_up_log(conf)
+    for faults in left_out:
+        LOG.error("a source is left out, the others run: %s", faults)
     own = conf[processes.GROUP]
-    home = _links_home()
-    control = _control(conf, own, home)
-    manager = ServiceManager(
-        graceful_shutdown_timeout=own.graceful_shutdown_timeout,
-        control=control,
-        title="congress-dse",
-        graceful_interrupt=True,
-        **_limits(own),
-    )
-    watch = {"tables": tables, "colour": _colour(args.colour, sys.stdout), "json": args.json}
-    # One owner at a time: a replacement starts when the worker that had the sources is gone.
-    own_home = home if own.workers else ""
-    leases = _leases(manager, own_home, conf[config.LINKS])
-    way = Way(own_home, conf[config.LINKS].node, control, leases)
+    with _home() as home:
+        control = _control(conf, own, home)
+        manager = ServiceManager(
+            graceful_shutdown_timeout=own.graceful_shutdown_timeout,
+            control=control,
+            title="congress-dse",
+            graceful_interrupt=True,
+            **_limits(own),
+        )
+        watch = {"tables": tables, "colour": _colour(args.colour, sys.stdout), "json": args.json}
+        own_home = home if own.workers else ""
+        leases = _leases(manager, own_home, conf[config.LINKS])
+        way = Way(own_home, conf[config.LINKS].node, control, leases)
+        _staff(manager, conf, (files, watch, way), runtime)
+        with _chronicle(manager, conf):
+            LOG.info("serving; pid %d", os.getpid())
+            manager.run()
+    LOG.info("stopped")
+    return 0
+
+
+def _staff(
+    manager: ServiceManager, conf: Any, parts: tuple[list[str], Any, Way], runtime: str
+) -> None:
+    """Say which workers there are to be: the engine's and, where they are apart, the API's."""
+    files, _, way = parts
+    workers = conf[processes.GROUP].workers
     listeners = _bound(manager, conf.api)
-    apart = bool(listeners and own.workers and conf.api.api_workers)
+    apart = bool(listeners and workers and conf.api.api_workers)
+    # One owner at a time: a replacement starts when the worker that had the sources is gone.
     engine = manager.add(
         EngineWorker,
-        own.workers,
-        args=(files, watch, way),
+        workers,
+        args=parts,
         listeners=() if apart else listeners,
         runtime=runtime,
         overlap=False,
     )
-    sizes = {engine: own.workers}
+    sizes = {engine: workers}
     if apart:
         api = manager.add(
             ApiWorker,
@@ -92,18 +107,6 @@ def run(args: argparse.Namespace) -> int:
         )
         sizes[api] = conf.api.api_workers
     manager.register_hooks(on_reload=lambda: _reload(manager, files, sizes, runtime))
-    with _chronicle(manager, conf):
-        _run(manager, home)
-    return 0
-
-
-def _run(manager: ServiceManager, home: str) -> None:
-    LOG.info("serving; pid %d", os.getpid())
-    try:
-        manager.run()
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
-    LOG.info("stopped")
 
 
 @contextlib.contextmanager
@@ -127,21 +130,25 @@ def _runtime(conf: Any) -> str:
         raise exceptions.ConfigError(f"[DEFAULT] runtime: {config.one_line(error)}") from error
 
 
-def check(files: list[str], watch: list[str] = (), runtime: str = "") -> None:  # type: ignore[assignment]
+def check(files: list[str], runtime: str, *more: str) -> list[str]:
     """Have a configuration checked in a process of its own; raises ConfigError with its words.
 
     Drivers say what their sections may hold, and they need a runtime, which a master has not.
+    `more` are further arguments of the command ``check``; with ``--start`` a line for each source
+    that is left out is returned.
     """
-    command = [sys.executable, "-m", "congress_dse", "check"]
+    command = [sys.executable, "-m", "congress_dse", "check", *more]
     command += [part for name in files for part in ("--config-file", name)]
-    command += [part for text in watch for part in ("--watch", text)]
     env = {**os.environ, choice.VARIABLE: runtime} if runtime else None
     done = subprocess.run(  # noqa: S603
         command, capture_output=True, text=True, check=False, env=env
     )
+    mark = "congress-dse: "
     if done.returncode:
-        lines = [line.removeprefix("congress-dse: ") for line in done.stderr.splitlines()]
+        lines = [line.removeprefix(mark) for line in done.stderr.splitlines()]
         raise exceptions.ConfigError("\n".join(lines))
+    told = [line for line in done.stderr.splitlines() if line.startswith(mark)]
+    return [line.removeprefix(mark) for line in told]
 
 
 def _reload(manager: ServiceManager, files: list[str], sizes: dict[str, int], runtime: str) -> None:
@@ -150,7 +157,7 @@ def _reload(manager: ServiceManager, files: list[str], sizes: dict[str, int], ru
     A number of workers that an operator set stands until the configuration's own changes.
     """
     conf = config.read(files)
-    check(files, runtime=runtime)
+    check(files, runtime)
     wanted_runtime = choice.configured(_runtime(conf))
     if wanted_runtime != runtime:
         raise exceptions.ConfigError(
@@ -175,13 +182,17 @@ def _reload(manager: ServiceManager, files: list[str], sizes: dict[str, int], ru
             manager.reconfigure(service, workers)
 
 
-def _links_home() -> str:
+@contextlib.contextmanager
+def _home() -> Iterator[str]:
     """A directory of this engine's own, in which its workers find each other."""
-    home = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
     try:
-        return tempfile.mkdtemp(prefix="congress-dse-", dir=home)
+        scratch = Scratch()
     except OSError as error:
         raise exceptions.ConfigError(f"no place for the workers' links: {error}") from error
+    try:
+        yield scratch.path
+    finally:
+        scratch.close()
 
 
 def _leases(manager: ServiceManager, home: str, links: Any) -> str:

@@ -17,7 +17,14 @@ from congress_dse.d6message import d6msg
 from congress_dse.dataobj import Mark
 from congress_dse.deepsix import deepSix
 from congress_dse.links import wire
-from congress_dse.links.directory import Directory, Node, Service, gives_way
+from congress_dse.links.directory import (
+    STOPPED,
+    STOPPING,
+    Directory,
+    Node,
+    Service,
+    gives_way,
+)
 from congress_dse.links.errands import Errands, age
 from congress_dse.links.inlets import Inlets
 from congress_dse.links.outlets import Outlets
@@ -89,7 +96,7 @@ class Bridge(deepSix):
     def cleanup(self) -> None:
         """Nothing leads over this link any more."""
         for node in [n.id for n in self._nodes()]:
-            self.left(node, "the link has ended")
+            self.left(node, self.transport.statistics()["error"] or "the link has ended")
         self.cage.bus.links.pop(self.name, None)
 
     def _publish(self, msg: d6msg) -> None:
@@ -169,8 +176,10 @@ class Bridge(deepSix):
     def left(self, node: str, why: str) -> None:
         """A node is gone, with all that it had; what waits for it is answered."""
         if self.forget(node, why):
-            LOG.warning("%s: node %s is gone: %s", self.name, node, why)
-            self.cage.notice("node-left", node, why, "warning")
+            level = "info" if why in {STOPPED, STOPPING} else "warning"
+            log = LOG.debug if why == STOPPING else getattr(LOG, level)
+            log("%s: node %s is gone: %s", self.name, node, why)
+            self.cage.notice("node-left", node, why, level)
 
     def forget(self, node: str, why: str) -> bool:
         """Let go of all that a node had, if it was behind this link; return whether it was."""

@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 
 from congress_dse.amqprouter import routeTable
 
+# Why a node is gone, where nothing is wrong.
+STOPPED, STOPPING = "it has stopped", "this node is stopping"
+
 
 class Service(NamedTuple):
     """One service of a node: its keys, and when it was born (nanoseconds since 1970)."""

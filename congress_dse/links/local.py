@@ -66,7 +66,7 @@ class Local:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         for stream, _ in list(self._peers.values()):
-            stream.end("this node is stopping")
+            stream.leave()
         end = runtime.now() + CLOSE_S
         while self._peers and runtime.now() < end:
             runtime.sleep(0.005)  # each takes its bridge off the bus

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from congress_dse.exceptions import WireError
+from congress_dse.links.directory import STOPPED
 
 LOG = logging.getLogger(__name__)
 
@@ -186,7 +187,7 @@ class Roll:
     def _take_bye(
         self, node: str, _epoch: int, _meeting: Meeting | None, _values: list[Any], _now: float
     ) -> None:
-        self._leave(node, "it has stopped")
+        self._leave(node, STOPPED)
 
     def _known(self, node: str, epoch: int) -> Meeting | None:
         """The meeting with this life of a node; what an earlier life had is let go."""

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from congress_dse.exceptions import EngineError, LinkError, WireError
 from congress_dse.links import wire
 from congress_dse.links.bridge import Bridge
+from congress_dse.links.directory import STOPPED, STOPPING
 from congress_dse.runtime import chosen as runtime
 
 LOG = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class Stream:
         self._messages = wire.Messages()
         self._outbox: deque[bytes] = deque()
         self._waiting_b = self._sent_b = self._acked_b = self._read_b = self._told_b = 0
+        self._writing = False
         self._wake = runtime.Waiter()
         self._handled = runtime.Waiter()
         self._handled.send()
@@ -139,6 +141,13 @@ class Stream:
         self._wake.send()
         self._handled.send()
 
+    def leave(self) -> None:
+        """Close the connection in order: the far side is told, where it can be at once."""
+        if not self.ended and not self._writing:
+            with contextlib.suppress(OSError):
+                self._sock.send(_frame(["bye"]))
+        self.end(STOPPING)
+
     def statistics(self) -> dict[str, Any]:
         """What an operator wants to know of the connection; ages in seconds, sizes in bytes."""
         now = runtime.now()
@@ -173,7 +182,7 @@ class Stream:
             self.end(f"{type(error).__name__}: {error}")
         finally:
             self.end("closed")
-            LOG.info("link to node %s ended: %s", self.peer.node, self.ended)
+            LOG.debug("link to node %s ended: %s", self.peer.node, self.ended)
             if cage.service_object(name) is self._bridge and self._bridge is not None:
                 cage.deleteservice(name)
             if writer is not None:
@@ -207,6 +216,8 @@ class Stream:
                 continue
             if message[0] == "ack":
                 self._ack(message)
+            elif message == ["bye"]:
+                self.end(STOPPED)
             else:
                 batch.append(message)
         if batch and self._bridge is not None:
@@ -286,12 +297,14 @@ class Stream:
     def _write_all(self, data: bytes) -> None:
         view = memoryview(data)
         self._sent_b += len(data)
+        self._writing = True
         while view and not self.ended:
             try:
                 view = view[self._sock.send(view) :]
             except BlockingIOError:
                 if not runtime.wait_io(self._sock, write=True, timeout_s=SILENCE_S):
                     self.end(f"it took nothing for {SILENCE_S:g} s")
+        self._writing = False
 
     def _read(self, timeout_s: float | None) -> bytes | None:
         """What can be read; empty at the end of the stream, None when nothing came in time."""

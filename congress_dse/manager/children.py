@@ -7,9 +7,7 @@ The start method is taken from a context of our own and never from the process's
 import logging
 import multiprocessing
 import os
-import shutil
 import socket
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +16,7 @@ from congress_dse.manager import blackbox, worker
 from congress_dse.manager.charter import Charter, Handed, Sealed
 from congress_dse.manager.lines import Lines, Message, encode
 from congress_dse.manager.roster import Spec, Start
+from congress_dse.manager.scratch import Scratch
 
 LOG = logging.getLogger(__name__)
 BEATS_PER_LIVENESS = 4
@@ -114,7 +113,7 @@ class Nursery:
     def __init__(self, title: str) -> None:
         self.outfits: dict[str, Outfit] = {}
         self.title = title
-        self._boxes = tempfile.mkdtemp(prefix="congress-dse-")
+        self._boxes = Scratch()
 
     def start(self, start: Start, parked: list[str], slots: list[int]) -> Child:
         """Spawn the worker that the fleet decided on."""
@@ -132,7 +131,7 @@ class Nursery:
                 channel=Handed(channel),
                 beat_s=beat_s(outfit.spec),
                 liveness_s=outfit.spec.liveness_s,
-                box_path=os.path.join(self._boxes, str(start.serial)),
+                box_path=os.path.join(self._boxes.path, str(start.serial)),
                 log_level=root.level,
                 log_format=log_format(root),
                 log_file=log_file(root),
@@ -146,7 +145,7 @@ class Nursery:
 
     def close(self) -> None:
         """Remove the black boxes."""
-        shutil.rmtree(self._boxes, ignore_errors=True)
+        self._boxes.close()
 
 
 def beat_s(spec: Spec) -> float:

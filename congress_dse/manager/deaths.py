@@ -58,4 +58,5 @@ def given_up(name: str, verdict: Verdict, period_s: float) -> str:
 
 def one_line(cause: str) -> str:
     """A cause of many lines in one, for a last line that says it all."""
-    return " | ".join(line.strip() for line in cause.splitlines() if line.strip())
+    lines = (line.strip() for line in cause.splitlines())
+    return " | ".join(line for line in lines if line.strip("^~ "))  # marks under a line say nothing

@@ -14,6 +14,11 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from types import FrameType
 
+try:
+    import fcntl
+except ImportError:  # no POSIX
+    fcntl = None  # type: ignore[assignment]
+
 OPEN = not os.environ.get("CONGRESS_DSE_PORTABLE")
 UNIX = OPEN and os.name == "posix"
 
@@ -128,6 +133,17 @@ def peer_uid(sock: socket.socket) -> int | None:
         return None
     _pid, uid, _gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, option, 12))
     return int(uid)
+
+
+def lock(fd: int) -> bool:
+    """Take the lock of an open file, for as long as it is open; False where that cannot be had."""
+    if not OPEN or fcntl is None:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def send_datagram(path: str, data: bytes) -> None:

@@ -15,7 +15,7 @@ from _thread import start_new_thread
 
 import setproctitle
 
-from congress_dse.manager import posix
+from congress_dse.manager import posix, scratch
 from congress_dse.manager.blackbox import BlackBox
 from congress_dse.manager.charter import Charter
 from congress_dse.manager.hubwatch import HubWatch
@@ -59,6 +59,7 @@ class Worker:
         name = f"{charter.service}.{charter.slot}"
         self._life = Life(name, self._loop, self._link.send, self._wake)
         self._place = Place(self._link.send, charter.parked, charter.slots)
+        self._orphaned = False
         self._watch = HubWatch(self._wake)
         self._pulse = Pulse(charter.beat_s, self._beat)
 
@@ -75,6 +76,8 @@ class Worker:
                 return EXIT_BOOT_FAILED
             self._loop.run(self._wake_in, self._turn)
         self._box.close()
+        if self._orphaned:
+            scratch.sweep()
         return self._life.code or 0
 
     def _turn(self) -> float | None:
@@ -109,9 +112,11 @@ class Worker:
                     start_new_thread(self._inquired, (order,))
                 else:
                     self._life.post(order)
+        self._orphaned = True
         if self._life.is_ready:
             self._life.post({"order": "orphan"})
             _native_sleep(ORPHAN_S)
+        scratch.sweep()  # what the master left: nobody else may come by
         os._exit(EXIT_ORPHANED)
 
     def _inquired(self, order: Message) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from congress_dse import exceptions
-from congress_dse.keeper import coordinator
+from congress_dse.keeper import EXIT_STUCK, coordinator
 from congress_dse.leases import Leases, times
 from tests.coordination.keeper import NAMES
 from tests.support.engine import wait_for
@@ -143,3 +143,23 @@ def test_a_node_that_is_killed_is_replaced_and_no_source_ever_has_two(service, t
 def test_a_service_that_is_none_is_a_fault_of_the_configuration():
     with pytest.raises(exceptions.ConfigError, match="coordination"):
         coordinator("nonsense://host", Leases("a", times(10)))
+
+
+STUCK = """
+import time
+from congress_dse.keeper import Keeper
+
+class Stuck(Keeper):
+    def _beat(self):
+        time.sleep(3600)
+
+Stuck("redis://nowhere", "a", 0.3, print).start()
+time.sleep(3600)
+"""
+
+
+def test_a_keeper_whose_service_never_answers_ends_to_be_replaced():
+    command = [sys.executable, "-c", STUCK]
+    done = subprocess.run(command, capture_output=True, env=environment(), timeout=50, check=False)
+    assert done.returncode == EXIT_STUCK
+    assert b"no answer for" in done.stderr

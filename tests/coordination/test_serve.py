@@ -1,10 +1,13 @@
 """Several engines with the same sources, each a ``serve`` of its own: each source runs on one."""
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections import defaultdict
 from itertools import pairwise
 from pathlib import Path
@@ -30,7 +33,11 @@ coordination_lease = {lease_s}
 workers = {workers}
 control_socket = {folder}/{who}.control
 [api]
-enabled = false
+bind_port = 0
+api_workers = 0
+drain_timeout = 1
+[database]
+connection = sqlite:///{folder}/{who}.db
 """
 SOURCE = """
 [datasource:{name}]
@@ -80,6 +87,31 @@ class Engines:
         for who, master in self.masters.items():
             if master.poll() is None:
                 self.kill(who)
+
+    def call(self, who, path, method="GET", body=None):
+        """(status, JSON) of what the API of an engine answers; None where it does not."""
+        found = re.findall(r"API is at (http://\S+)", (self.folder / f"{who}.log").read_text())
+        if not found:
+            return None
+        request = urllib.request.Request(found[-1] + path, method=method)
+        if body is not None:
+            request.data = json.dumps(body).encode()
+            request.add_header("content-type", "application/json")
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, json.loads(answer.read() or b"null")
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+        except OSError:
+            return None
+
+    def wait_ready(self, who):
+        wait_for(lambda: (self.call(who, "/readyz") or [0])[0] == 200, within_s=WITHIN_S)
+
+    def leased(self, who):
+        """The sources that an engine says it may run, and does."""
+        _, told = self.call(who, "/v1/engine/leases")
+        return {one["source"] for one in told["results"] if one["leased"] and one["runs"]}
 
     def lives(self):
         """Of each source ``[from, to, who, life]``, in the order of their begin."""
@@ -143,10 +175,16 @@ def test_sources_outlive_their_engine_and_their_coordination_and_never_run_twice
     wait_for(lambda: {who for s in both.lives().values() for *_, who, _ in s} == {"a", "b"}, 90)
     both.kill("a")
     both.wait_served("b")
+    both.wait_ready("b")
+    assert both.leased("b") == set(NAMES)
     redis.kill()
     wait_for(lambda: quiet(both), within_s=WITHIN_S)
+    wait_for(lambda: both.call("b", "/readyz")[0] == 503, within_s=WITHIN_S)
+    told = both.call("b", "/readyz")[1]
+    assert [reason["kind"] for reason in told["reasons"]] == ["coordination"]
     redis.start()
     both.wait_served("b")
+    both.wait_ready("b")
     both.stop("b")
     assert not both.overlaps()
 

@@ -1,83 +1,14 @@
 """What a running engine of several processes tells of itself, also while a hub is blocked."""
 
-import json
 import os
-import re
 import signal
-import subprocess
-import sys
-import textwrap
-import threading
-import time
-import urllib.error
-import urllib.request
-from pathlib import Path
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from congress_dse.exceptions import ControlError
-from congress_dse.manager.control import ask
-
-ROOT = Path(__file__).parents[2]
-WITHIN_S = 80.0
+from tests.support.live import Engine, until
 
 WELL = {"ready": True, "reasons": [], "warnings": []}
-BLOCKER = '''
-    import ctypes
-    import os
-
-    from congress_dse.datasources.datasource_driver import PollingDataSourceDriver
-
-
-    class Blocker(PollingDataSourceDriver):
-        """Blocks the hub natively once its file is there."""
-
-        def update_from_datasource(self):
-            self.state = {"t": {(1, "one"), (2, "two")}}
-            if os.path.exists(os.environ["BLOCK_WHEN"]):
-                block_natively()
-
-
-    def block_natively():
-        ctypes.CDLL(None).sleep(120)
-
-
-    def d6service(name, keys, inbox, datapath, args):
-        return Blocker(name, keys, inbox, datapath, args)
-'''
-CONF = """
-[processes]
-workers = 2
-control_socket = {tmp}/control
-liveness = 90
-graceful_shutdown_timeout = 1
-[api]
-bind_port = 0
-[links]
-node = testhost
-[database]
-connection = sqlite:///{tmp}/db.sqlite
-[datasource:free]
-driver = push
-tables = alarms(id,severity)
-worker = 1
-[datasource:blocker]
-driver = {tmp}/blocker.py
-poll_time = 0.2
-worker = 0
-"""
-
-
-def until(condition, what):
-    """Wait until `condition()` is true, and answer it."""
-    end = time.monotonic() + WITHIN_S
-    while time.monotonic() < end:
-        found = condition()
-        if found:
-            return found
-        threading.Event().wait(0.05)
-    raise AssertionError(f"not within {WITHIN_S} s: {what}")
 
 
 def never_less(seen, now):
@@ -85,82 +16,6 @@ def never_less(seen, now):
     fallen = {k: (v, now.get(k)) for k, v in seen.items() if now.get(k, -1) < v}
     assert not fallen
     seen.update(now)
-
-
-class Engine:
-    """The command serve with two engine workers and an API worker."""
-
-    def __init__(self, tmp):
-        self.tmp = tmp
-        (tmp / "blocker.py").write_text(textwrap.dedent(BLOCKER))
-        self.conf = tmp / "c.conf"
-        self.conf.write_text(CONF.format(tmp=tmp))
-        self.control = str(tmp / "control")
-
-    def start(self):
-        environment = {**os.environ, "BLOCK_WHEN": str(self.tmp / "block")}
-        command = [sys.executable, "-m", "congress_dse", "serve", "--config-file", str(self.conf)]
-        self.log = open(self.tmp / "log", "wb")  # noqa: SIM115
-        self.process = subprocess.Popen(command, cwd=ROOT, stderr=self.log, env=environment)
-        self.root = f"http://127.0.0.1:{until(self._port, 'the port of the API')}"
-        until(self._whole, "both sources answer")
-
-    def _port(self):
-        text = (self.tmp / "log").read_text()
-        found = re.search(r"the API is at http://127.0.0.1:(\d+)", text)
-        return int(found[1]) if found else 0
-
-    def _whole(self):
-        try:
-            names = {s["source"] for s in self.get("sources")["results"]}
-        except (OSError, urllib.error.URLError):
-            return False
-        return names == {"free", "blocker"}
-
-    def get(self, path):
-        with urllib.request.urlopen(f"{self.root}/v1/engine/{path}", timeout=30) as answer:
-            return json.load(answer)
-
-    def health(self):
-        """The status of ``/readyz``, and what it says."""
-        try:
-            with urllib.request.urlopen(f"{self.root}/readyz", timeout=30) as answer:
-                return answer.status, json.load(answer)
-        except urllib.error.HTTPError as error:
-            return error.code, json.load(error)
-
-    def counters(self):
-        """Every counter of ``/metrics``, by name and labels."""
-        with urllib.request.urlopen(f"{self.root}/metrics", timeout=30) as answer:
-            families = text_string_to_metric_families(answer.read().decode())
-            return {
-                (s.name, *sorted(s.labels.items())): s.value
-                for family in families
-                for s in family.samples
-                if family.type in {"counter", "histogram"}
-            }
-
-    def ask(self, command, **request):
-        return ask(self.control, {"command": command, **request}, 20)
-
-    def block(self):
-        """Have worker engine.0 block its hub, and wait until it does."""
-        (self.tmp / "block").touch()
-        until(lambda: self.asked("engine.0")["blocked_s"] > 0, "engine.0 is blocked")
-
-    def asked(self, worker):
-        """What is said of the asking of this worker."""
-        (found,) = [a for a in self.get("services")["asked"] if a["worker"] == worker]
-        return found
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(30)
-            finally:
-                self.process.kill()
-        self.log.close()
 
 
 @pytest.fixture

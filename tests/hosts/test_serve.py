@@ -186,6 +186,32 @@ def test_every_fault_is_told_at_once(serve, conf):
     assert process.returncode == 2
 
 
+def test_a_source_with_bad_options_is_left_out_with_all_its_faults_and_the_others_run(serve, conf):
+    text = (
+        FILES + "[datasource:shop]\ndriver = sql\nconnection = nonsense hunter2\npol_time = 1\n"
+        "max_rows = many\nquery = a: DELETE FROM t\n[datasource:y]\ndriver = nosuch\n"
+    )
+    process = serve("--config-file", conf(text), "--watch", "files:hosts")
+    assert "files:hosts version" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = ended(process)
+    assert process.returncode == 0
+    shop, y = [line for line in err.splitlines() if "is left out, the others run" in line]
+    for fault in ("pol_time: no such", "max_rows: 'many'", "query: a: begins", "connection: not a"):
+        assert f"[datasource:shop] {fault}" in shop
+    assert "[datasource:y] driver: no driver 'nosuch'" in y
+    assert "hunter2" not in err
+
+
+def test_a_watch_of_a_source_that_is_left_out_is_told_with_its_faults(serve, conf):
+    text = FILES + "[datasource:x]\ndriver = file\n"
+    process = serve("--config-file", conf(text), "--watch", "x:t")
+    _, err = ended(process)
+    assert process.returncode == 2
+    assert "--watch x:t: no source 'x'; there are files" in err
+    assert "[datasource:x] path: required" in err
+
+
 def test_a_driver_of_one_s_own_is_a_module_file(serve, conf, tmp_path):
     (tmp_path / "mine.py").write_text(
         "from congress_dse.datasources.datasource_driver import PollingDataSourceDriver\n"

@@ -419,6 +419,29 @@ def test_hostile_input_ends_its_link_and_hurts_nothing_else(cages, wait_for, dat
     assert not cage.bus.links
 
 
+def test_a_node_that_leaves_in_order_says_so_and_one_that_is_lost_is_a_warning(
+    cages, tmp_path, wait_for, caplog
+):
+    caplog.set_level("DEBUG")
+    home, told = str(tmp_path / "links"), []
+    one, other = cages(), cages()
+    one.notice = lambda *words: told.append(words[:4:2] + words[3:])
+    stays, leaves = (Local(cage, home, cage.bus.node) for cage in (one, other))
+    wait_for(lambda: one.bus.directory.nodes and other.bus.directory.nodes)
+    leaves.close()
+    wait_for(lambda: not one.bus.directory.nodes)
+    assert told[-1] == ("node-left", "it has stopped", "info")
+    assert [r for r in caplog.records if r.levelname == "WARNING"] == []
+    third = cages()
+    last = Local(third, home, third.bus.node)
+    wait_for(lambda: one.bus.directory.nodes)
+    link_of(third).transport.end("cut")
+    wait_for(lambda: any(event[2] == "warning" for event in told))
+    assert "is gone: the far side closed it" in caplog.text
+    last.close()
+    stays.close()
+
+
 def test_a_directory_that_is_open_to_others_is_refused(cages, tmp_path):
     home = tmp_path / "open"
     home.mkdir(mode=0o755)

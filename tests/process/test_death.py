@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from .harness import FULL, both_doors, posix_only
+from .harness import FULL, both_doors, posix_only, within
 
 
 @both_doors
@@ -24,7 +24,7 @@ def test_a_killed_worker_is_replaced_in_under_a_second_beside_a_crash_loop(start
         took_s.append(app.replaced(victim, service, count=2))
     app.line("Crawl.0: pid .* exit code 1", count=2)
     print(f"{runtime}: replaced after", [f"{t:.2f}" for t in took_s])
-    assert max(took_s) < 1.0, took_s
+    assert max(took_s) < within(1.0), took_s
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_a_crash_loop_ends_the_master_with_the_first_cause_in_its_last_line(star
     app.line("given up; first:")
     begin = time.monotonic()
     assert app.wait() == 70
-    assert time.monotonic() - begin < 2.0
+    assert time.monotonic() - begin < within(2.0)
     last = app.lines[-1]
     assert "CRITICAL" in last
     assert "Crash.0: died 6 times in 10 s, given up; first: " in last
@@ -53,7 +53,7 @@ def test_a_sibling_under_another_master_keeps_running(start, tmp_path):
     healthy = start("shop.py", control=tmp_path / "other")
     pids = {w["pid"] for w in healthy.ready(4)}
     doomed = start("shop.py", "crash", "run")
-    assert doomed.wait(30) == 70
+    assert doomed.wait() == 70
     assert {w["pid"] for w in healthy.ready(4)} == pids
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from .harness import FULL, both_doors
+from .harness import FULL, both_doors, within
 
 LIVENESS_S = 5.0 if FULL else 2.0
 
@@ -21,7 +21,7 @@ def test_a_worker_with_a_blocked_hub_is_replaced_and_its_stacks_are_in_the_log(s
     app.line(f"lump 0 blocks as {victim}")
     begin = time.monotonic()
     app.replaced(victim, count=1)
-    assert time.monotonic() - begin < LIVENESS_S + 1.0
+    assert time.monotonic() - begin < within(LIVENESS_S + 1.0)
     log = "\n".join(app.lines)
     assert f"pid {victim}: silent, its stacks" in log
     assert "in block_the_hub" in log, "the greenthread that blocks"
@@ -38,7 +38,7 @@ def test_a_stopped_worker_is_replaced(start, tmp_path, runtime):
     begin = time.monotonic()
     os.kill(victim, signal.SIGSTOP)
     app.replaced(victim, count=1)
-    assert time.monotonic() - begin < LIVENESS_S + 1.0
+    assert time.monotonic() - begin < within(LIVENESS_S + 1.0)
 
 
 def test_a_worker_whose_import_burns_the_processor_is_not_killed(start, tmp_path):

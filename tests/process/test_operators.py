@@ -1,5 +1,6 @@
 """What an operator has in hand: the control socket, systemd, titles, listening sockets."""
 
+import argparse
 import json
 import os
 import socket
@@ -10,8 +11,10 @@ import sys
 import psutil
 import pytest
 
+from congress_dse.commands import serve
 from congress_dse.exceptions import ConfigError, ControlError
-from congress_dse.manager import commands, listeners
+from congress_dse.manager import commands, listeners, options
+from congress_dse.manager.roster import EXIT_GAVE_UP
 
 from .harness import PATIENCE_S, ROOT, both_doors, posix_only, wait_for
 
@@ -72,11 +75,12 @@ def test_a_second_master_does_not_take_a_control_socket_that_is_in_use(start, tm
 
 
 def test_status_is_answered_while_the_master_is_busy_with_a_hook(start, tmp_path):
-    app = start("busy.py")
+    app = start("busy.py", tmp_path / "over")
     app.ready(1)
     app.send(1)
     app.line("hook begins")
-    assert app.ask("status", timeout_s=2)["state"] == "running"
+    assert app.ask("status")["state"] == "running"
+    (tmp_path / "over").touch()
     app.line("hook ends")
 
 
@@ -178,3 +182,17 @@ def test_addresses_that_cannot_be_bound_are_named():
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=f"cannot bind tcp://127.0.0.1:{port}"):
             listeners.bind("web", f"tcp://127.0.0.1:{port}")
+
+
+def test_the_unit_for_systemd_agrees_with_the_program():
+    lines = (ROOT / "etc" / "congress-dse.service").read_text().splitlines()
+    unit = dict(line.split("=", 1) for line in lines if "=" in line and line[0] != "#")
+    program, command, *arguments = unit["ExecStart"].split()
+    assert (os.path.basename(program), command) == ("congress-dse", "serve")
+    parser = argparse.ArgumentParser()
+    serve.add_arguments(parser)
+    assert parser.parse_args(arguments).config_file == ["/etc/congress-dse/congress-dse.conf"]
+    assert unit["Type"] == "notify-reload"
+    assert int(unit["RestartPreventExitStatus"]) == EXIT_GAVE_UP
+    late = next(o for o in options.OPTIONS if o.name == "graceful_shutdown_timeout")
+    assert int(unit["TimeoutStopSec"]) > late.default, "systemd's patience comes after ours"

@@ -27,7 +27,7 @@ def exchanged(app, first, service, count):
         seen["most"] = max(seen["most"], sum(w["state"] == "starting" for w in found))
         return len(ready) == count and not ready & first
 
-    wait_for(all_new, 50, lambda: f"all exchanged: {app.lines[-20:]}")
+    wait_for(all_new, 120, lambda: f"all exchanged: {app.lines[-20:]}")
     assert seen["least"] >= count
     return seen["most"]
 

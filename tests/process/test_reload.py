@@ -8,7 +8,7 @@ import pytest
 
 from congress_dse.manager import commands
 
-from .harness import FULL, both_doors, wait_for
+from .harness import FULL, both_doors, wait_for, within
 from .load import Load, Watch
 
 
@@ -32,7 +32,7 @@ def web(start, tmp_path):
 
 
 @both_doors
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_reloads_under_load_drop_nothing(web):
     app = web(workers=2)
     reloads = 10 if FULL else 3
@@ -43,10 +43,10 @@ def test_reloads_under_load_drop_nothing(web):
             app.send(signal.SIGHUP)
             if n == 1:
                 app.send(signal.SIGHUP)  # within 10 ms of the other
-            app.line("reload done", 30, count=done + 1)
-        wait_for(lambda: load.total >= (5000 if FULL else 1500), 60)
+            app.line("reload done", count=done + 1)
+        wait_for(lambda: load.total >= (5000 if FULL else 1500), 120)
         fresh = f"hello-{reloads - 1}"
-        wait_for(lambda: any(body.startswith(fresh) for body in load.bodies), 10)
+        wait_for(lambda: any(body.startswith(fresh) for body in load.bodies))
     print(f"{load.total} requests, {len(load.failures)} failed, ready never under {watch.least}")
     assert load.failures == []
     assert watch.least >= 1
@@ -65,7 +65,7 @@ def test_a_bad_reload_leaves_the_old_generation_and_says_why(web, capsys, fault)
         app.conf(fail=fault)
     begin = time.monotonic()
     code = commands.reload(app.control, wait=True)
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < within(10)
     assert code != 0
     cause = {"file": "JSONDecodeError", "boot": "cannot be built", "mute": "not ready after"}[fault]
     assert cause in capsys.readouterr().err
@@ -83,7 +83,7 @@ def test_a_bad_reload_leaves_the_old_generation_and_says_why(web, capsys, fault)
     assert not old & {w["pid"] for w in app.ready(2)}
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("pause_s", [0.004, 0.0] if FULL else [0.004])
 def test_recycling_is_staggered_and_drops_nothing(web, pause_s):
     """With a pause the machine has time to spare; without, clients and workers want all of it."""

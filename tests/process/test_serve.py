@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -116,6 +117,24 @@ def test_a_bad_reload_is_refused_with_its_cause_and_the_old_one_serves_on(serve)
     assert app.ask("status")["reload"]["cause"]
     (app.folder / "alpha" / "t.csv").write_text("a\n1\n7\n")
     wait_for(lambda: updates(app, "alpha")[-1]["added"] == [["7"]])
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 2), (2, 0)])
+def test_a_reload_between_workers_and_debug_mode_is_refused(serve, before, after):
+    app = serve("alpha", workers=before)
+    app.ready(before or 1, ENGINE)
+    text = app.conf.read_text()
+    app.conf.write_text(text.replace(f"workers = {before}", f"workers = {after}"))
+    cause = f"[processes] workers: from {before} to {after} only by a new start"
+    assert cause in app.ask("reload", wait=True)["cause"]
+    app.line(re.escape(f"reload failed, what served before serves on: ConfigError: {cause}"))
+    assert not any("Traceback" in line for line in app.lines)
+    assert app.ask("status")["services"][ENGINE]["wanted"] == (before or 1)
+    (app.folder / "alpha" / "t.csv").write_text("a\n1\n7\n")
+    wait_for(lambda: updates(app, "alpha") and updates(app, "alpha")[-1]["added"] == [["7"]])
+    # Put right, the next reload is taken.
+    app.conf.write_text(text)
+    assert app.ask("reload", wait=True)["cause"] == ""
 
 
 def test_a_source_may_name_its_worker(serve):

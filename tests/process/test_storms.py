@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from .harness import FULL, alive, both_doors, posix_only, wait_for
+from .harness import FULL, alive, both_doors, posix_only, wait_for, within
 
 
 @pytest.mark.timeout(1200)
@@ -19,11 +19,11 @@ def test_sigterm_at_random_moments_of_start_up_ends_everything_in_time(start, tm
         app = start("storm.py", 2, control=tmp_path / f"c{n}")
         moment_s = random.uniform(0, 1.5)
         time.sleep(moment_s)  # not a wait for anything: the moment itself is the test
-        code, took_s = app.stop(timeout_s=10)
+        code, took_s = app.stop()
         slowest_s = max(slowest_s, took_s)
         # Before the master has its handlers there is nothing to stop, and the default ends it.
         assert code in {0, -signal.SIGTERM}, (moment_s, app.lines)
-        assert took_s < 3.0, (moment_s, app.lines)
+        assert took_s < within(3.0), (moment_s, app.lines)
         app.gone(1.0)
         assert not any("Traceback" in line for line in app.lines), (moment_s, app.lines)
         app.close()
@@ -41,8 +41,8 @@ def test_sigterm_twice_or_sigint_once_ends_at_once(start, tmp_path, number):
         assert app.process.poll() is None
         app.send(number)
     begin = time.monotonic()
-    assert app.wait(5) == 1
-    assert time.monotonic() - begin < 2.0
+    assert app.wait() == 1
+    assert time.monotonic() - begin < within(2.0)
     app.gone(1.0)
 
 
@@ -54,7 +54,7 @@ def test_sigalrm_ends_what_is_late(start):
     app.send(signal.SIGTERM)
     app.line("stubborn . goes on", count=2)
     app.send(signal.SIGALRM)
-    assert app.wait(5) == 1
+    assert app.wait() == 1
     app.gone(1.0)
 
 
@@ -63,7 +63,7 @@ def test_a_worker_that_is_late_to_stop_is_ended(start):
     app.ready(2)
     code, took_s = app.stop()
     assert code == 0
-    assert 1.0 <= took_s < 3.0
+    assert 1.0 <= took_s < within(3.0)
     app.line("late to stop, killed")
     app.gone(1.0)
 

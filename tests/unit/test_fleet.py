@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from congress_dse.exceptions import NoSuchWorker
+from congress_dse.manager.deaths import one_line
 from congress_dse.manager.fleet import Fleet
 from congress_dse.manager.roster import (
     EXIT_GAVE_UP,
@@ -391,3 +392,8 @@ def _quiesce(host):
             return
         host.wait(0.5)
     raise AssertionError(host.fleet.statistics())
+
+
+def test_a_traceback_in_one_line_has_no_marks_under_its_lines():
+    text = 'Traceback:\n  File "a.py", line 1\n    made(1)\n    ~~~~^^^\nValueError: ^ is none\n\n'
+    assert one_line(text) == 'Traceback: | File "a.py", line 1 | made(1) | ValueError: ^ is none'

@@ -1,5 +1,7 @@
-"""A master whose reload hook takes two seconds."""
+"""A master whose reload hook takes until the file named on the command line is there."""
 
+import os
+import sys
 import time
 
 from common import manager
@@ -13,7 +15,8 @@ class Idle(Service):
 
 def hook():
     print("hook begins", flush=True)
-    time.sleep(2)
+    while not os.path.exists(sys.argv[1]):
+        time.sleep(0.01)
     print("hook ends", flush=True)
 
 
