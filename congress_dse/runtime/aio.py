@@ -447,20 +447,6 @@ class deadline:  # noqa: N801 - it is called as a function is
             self._timer.cancel()
 
 
-def wait_io(sock: Any, write: bool = False, timeout_s: float | None = None) -> bool:
-    """Wait until a non-blocking socket can be read or written; return whether it was in time."""
-    waiter, used = Waiter(), get_hub().loop
-    fd = sock if isinstance(sock, int) else sock.fileno()
-    add, remove = (
-        (used.add_writer, used.remove_writer) if write else (used.add_reader, used.remove_reader)
-    )
-    add(fd, waiter.send)
-    try:
-        return waiter.wait(timeout_s)
-    finally:
-        remove(fd)
-
-
 def wrap_greenthread(thread: Any, loop: Any = None) -> asyncio.Future[Any]:
     """A future of something that was spawned, of a service, or of a greenlet that has not begun.
 
