@@ -50,4 +50,5 @@ def test_a_client_is_polled_and_holds_up_nobody(host, server, wait_for, driver):
     assert source.last_error is None
     assert gaps  # others had their turns meanwhile
     host.deleteservice("source")
+    wait_for(lambda: not runtime.coroutines.draining)
     assert not runtime.coroutines.stragglers
