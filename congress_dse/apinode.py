@@ -1,7 +1,6 @@
 """ApiNode: a cage without sources of its own, joined to the engine's, and the API on it."""
 
 import logging
-from _thread import get_ident
 from collections.abc import Callable
 from socket import socket
 from typing import Any
@@ -33,7 +32,7 @@ class ApiNode:
         self._cage = d6Cage()
         self._catalogue = Catalogue(files, store(self._conf))
         self._links = join(self._cage, way, worker, self._conf[config.LINKS])
-        self.inquest = Inquest(self._cage, worker, get_ident())
+        self.inquest = Inquest(self._cage, worker)
         self._api = Api(
             self._conf,
             self._catalogue,

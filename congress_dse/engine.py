@@ -8,7 +8,6 @@ source may name its worker instead.
 import contextlib
 import logging
 import sys
-from _thread import get_ident
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -56,7 +55,7 @@ class Engine:
         if self.conf.blocked_after:
             self._watchdog = runtime.watchdog(self.conf.blocked_after)
             self.cage.blocks = self._watchdog.blocks
-        self.inquest = Inquest(self.cage, hub=get_ident())
+        self.inquest = Inquest(self.cage)
         self.control = ""
         self.cage.bus.watchers.append(self._try_again)
 
@@ -106,6 +105,7 @@ class Engine:
         """End the cage and everything in it."""
         if self._watchdog is not None:
             self._watchdog.stop()
+        self.cage.notice = _unheard  # what ends now is no news
         timeout_s = self.conf[processes.GROUP].graceful_shutdown_timeout
         # A little less than the master waits before it kills; 0 means as long as it takes.
         for link in self._links:
@@ -195,6 +195,10 @@ class Engine:
             if source is not None:
                 self._create(source)
         self._tell()
+
+
+def _unheard(_kind: str, _subject: str, _text: str, _level: str) -> None:
+    """Whom a cage that is being stopped tells what happens to it."""
 
 
 def owner(source: Source, slots: Sequence[int]) -> int:

@@ -113,7 +113,7 @@ def health(cage: Any) -> list[Fact]:
     ]
     for link in cage.bus.statistics():
         state = str(link.get("state", "up"))
-        if state != "up":
+        if state != "up" or not link.get("ready", True):
             text = f"{state}: {link.get('error') or link.get('last_error') or 'no cause is known'}"
             found.append({"level": "error", "kind": "link", "subject": link["name"], "text": text})
     for name, service in every(cage):
@@ -123,6 +123,21 @@ def health(cage: Any) -> list[Fact]:
                 told = {"level": "warning", "kind": "stale", "subject": name, "text": text}
                 found.append(told)
     return found
+
+
+def routes(cage: Any) -> list[Fact]:
+    """Every key that leads somewhere from here, and where: ``link`` is "" for what is here."""
+    here = [(cage.bus.node, "", service) for service in list(cage.bus.announced.values())]
+    far = [
+        (node.id, node.link, service)
+        for node in list(cage.bus.directory.nodes.values())
+        for service in list(node.services.values())
+    ]
+    return [
+        {"key": key, "service": service.name, "node": node, "link": link}
+        for node, link, service in here + far
+        for key in service.keys
+    ]
 
 
 def nodes(cage: Any) -> list[Fact]:

@@ -35,7 +35,7 @@ class Grants:
         self._start = start
         self._until: dict[str, float] = {}
         self._had: set[str] = set()
-        self._wants: dict[str, str] = {}
+        self._wants: dict[str, str] | None = None  # until the sources are read
         self._sock: socket.socket | None = None
         self._token = ""
         self._unsent = b""
@@ -74,7 +74,7 @@ class Grants:
                 "leased": name in self,
                 "for_s": round(max(0.0, self._until.get(name, 0.0) - now), 3),
             }
-            for name, pin in sorted(self._wants.items())
+            for name, pin in sorted((self._wants or {}).items())
         ]
 
     def close(self) -> None:
@@ -106,7 +106,7 @@ class Grants:
             self._token = about["token"]
         self._sock.setblocking(False)
         self._unsent = b""
-        self._say({"wants": self._wants})
+        self._say({} if self._wants is None else {"wants": self._wants})
 
     def _read(self) -> None:
         lines = Lines()

@@ -9,28 +9,38 @@ from typing import Any, ClassVar
 
 from congress_dse import exceptions, facts, metricfacts, tablefacts
 from congress_dse.counters import Series
+from congress_dse.runtime import chosen as runtime
 
 Args = dict[str, Any]
 Answer = dict[str, list[facts.Fact]]
 
 
 class Inquest:
-    """Answers for the cage of this process; `worker` is what its master calls the process."""
+    """Answers for the cage of this process; `worker` is what its master calls the process.
 
-    def __init__(self, cage: Any, worker: str = "", hub: int = 0) -> None:
+    Made in the hub's own thread.
+    """
+
+    def __init__(self, cage: Any, worker: str = "") -> None:
         self.cage = cage
         self.worker = worker
-        self.hub = hub  # the native thread of the hub
+        self._thread = runtime.unpatched("_thread")  # a patched one names greenthreads
+        self.hub = self._thread.get_ident()
         self.meters: list[Callable[[], list[Series]]] = []  # further counters of this process
         self.grants: Any = None  # the leases of this node, where nodes are coordinated
         self._pages = tablefacts.Pages()
         self._tails = tablefacts.Tails()
 
     def answer(self, what: str, args: Args | None = None) -> Answer:
-        """What is asked for, under the names of lists; raises NoSuchInquiry."""
+        """What is asked for, under the names of lists; raises NoSuchInquiry.
+
+        From a native thread it may be asked for all but what `TURN` names.
+        """
         call = self.OPERATIONS.get(what)
         if call is None:
             raise exceptions.NoSuchInquiry(f"nothing is known by the name {what!r}")
+        if what in TURN and self._thread.get_ident() != self.hub:
+            raise exceptions.NoSuchInquiry(f"{what} is for the hub's turn: ask with turn")
         answer: Answer = facts.read(call, self, args or {})
         return answer
 
@@ -78,6 +88,10 @@ class Inquest:
             "results": [facts.node(self.cage, self.worker)],
             "known": facts.nodes(self.cage),
         }
+
+    def routes(self, _args: Args) -> Answer:
+        """Where keys lead from here, and the links that lead there."""
+        return {"results": facts.routes(self.cage), "links": facts.links(self.cage)}
 
     def overview(self, _args: Args) -> Answer:
         """The node, its services and its sources at one moment."""
@@ -140,6 +154,7 @@ class Inquest:
         "dead-letters": letters,
         "links": links,
         "nodes": nodes,
+        "routes": routes,
         "leases": leases,
         "overview": overview,
         "changes": changes,

@@ -12,13 +12,14 @@ from typing import Any
 from congress_dse import exceptions
 from congress_dse.counters import Series
 from congress_dse.factsdesk import KEY, REQUEST, desk_of
-from congress_dse.inquest import Answer, Inquest
+from congress_dse.inquest import TURN, Answer, Inquest
 from congress_dse.manager.control import ask as ask_master
 from congress_dse.runtime import chosen as runtime
 
 ASK_S = 1.0  # for a node to answer over the bus
 NATIVE_S = 0.7  # for a worker to answer its master
 MASTER_S = 1.5  # for the master itself
+SILENT_S = 5.0  # for which a silent worker is not waited for again over the bus
 LIVES = frozenset({"ready", "stopping"})
 
 Said = dict[str, Any]
@@ -31,6 +32,7 @@ class Inquiries:
         self._bus = bus
         self._inquest = inquest
         self.control = control
+        self._silent: dict[str, float] = {}  # node to until when it is asked by its master alone
 
     def ask(self, what: str, args: Said | None = None, node: str = "") -> dict[str, list[Said]]:
         """What every node, or one, says; each fact has its ``node`` and ``worker``.
@@ -40,14 +42,22 @@ class Inquiries:
         """
         args = args or {}
         said: list[tuple[Said, Answer]] = []
-        names = [n for n in self._nodes() if node in {"", n}]
+        every = [n for n in self._nodes() if node in {"", n}]
+        skipped = [n for n in every if self._known_silent(n, what)]
+        names = [n for n in every if n not in skipped]
         if node in {"", self._bus.bus.node}:
             said.append(self._own(what, args))
         found = _together([partial(self._far, n, what, args) for n in names], self._workers)
         workers = found.pop()
         said += found
-        silent = [about for about, _ in said if not about["answered"]]
-        said += self._by_the_master(what, args, workers, said, silent, node)
+        why = {"answered": False, "cause": "silent a moment ago"}
+        said += [({**_about(n, runtime.now()), **why}, {}) for n in skipped]
+        silent = {about["node"] for about, _ in found if not about["answered"]}
+        self._silent |= dict.fromkeys(silent, runtime.now() + SILENT_S)
+        for one in self._by_the_master(what, args, workers, said, node):
+            said.append(one)
+            if one[0]["answered"] and not one[0]["blocked_s"]:
+                self._silent.pop(one[0]["node"], None)  # it turns again
         still = [about for about, _ in said if about["answered"]]
         heard = {about["node"] for about in still}
         said = [one for one in said if one[0]["answered"] or one[0]["node"] not in heard]
@@ -86,6 +96,15 @@ class Inquiries:
         known = list(self._bus.bus.directory.nodes.values())
         return [n.id for n in known if desk_of(n.id) in n.services]
 
+    def _known_silent(self, node: str, what: str) -> bool:
+        """Whether a worker of this engine was silent just now: its master is asked at once."""
+        if node not in self._silent or what in TURN or not self.control:
+            return False
+        if self._silent[node] < runtime.now():
+            del self._silent[node]
+            return False
+        return bool(node.partition("@")[2] == self._bus.bus.node.partition("@")[2])
+
     def _own(self, what: str, args: Said) -> tuple[Said, Answer]:
         begun = runtime.now()
         answer = self._inquest.answer(what, args)
@@ -109,15 +128,14 @@ class Inquiries:
         args: Said,
         workers: list[Said],
         said: list[tuple[Said, Answer]],
-        silent: list[Said],
         node: str,
     ) -> list[tuple[Said, Answer]]:
         """The answers of this engine's workers that the bus did not bring."""
         heard = {about["pid"] for about, _ in said if about["answered"]}
         missing = {w["pid"] for w in workers if w["state"] in LIVES} - heard
         if node:
-            missing &= {about["pid"] for about in silent}
-        if not missing:
+            missing &= {parsed(node)[1]}
+        if not missing or what in TURN:
             return []
         request = {"what": what, "args": args, "pids": sorted(missing), "within_s": NATIVE_S}
         answers = self.master("inquire", NATIVE_S + 0.3, **request) or []

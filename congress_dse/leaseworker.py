@@ -32,7 +32,7 @@ class Worker:
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.seen = -1
-        self.wants: dict[str, str] = {}
+        self.wants: dict[str, str] | None = None  # until it has read the sources
 
 
 class LeaseWorker(Service):
@@ -75,6 +75,9 @@ class LeaseWorker(Service):
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        end = time.monotonic() + self._fence_s
+        while self._workers and time.monotonic() < end:
+            time.sleep(0.02)  # they are stopping, too, and have nothing granted after that
         self._keeper.stop(STOP_S)
 
     def _serve(self, sock: socket.socket) -> None:
@@ -99,9 +102,10 @@ class LeaseWorker(Service):
             worker.seen = int(message.get("seen", worker.seen))
             if worker not in self._workers:
                 self._workers.append(worker)
-            wants = {k: v for w in self._workers for k, v in w.wants.items()}
+            told = [w.wants for w in self._workers if w.wants is not None]
             self._send(worker)
-        self._keeper.want(wants)
+        if told:  # while workers are being replaced, what their elders wanted stands
+            self._keeper.want({k: v for wants in told for k, v in wants.items()})
         if worker.seen == self._number:
             self._keeper.look()
 

@@ -22,7 +22,7 @@ COLUMNS = [
     Column("TYPE", "type"),
     Column("ABOUT", "dataindex"),
     Column("TRIES", "attempts", number=True),
-    Column("BODY", lambda m: one_line(m["body"], 60)),
+    Column("BODY", lambda m: one_line(m["body"], 60), long=True),
 ]
 
 

@@ -31,7 +31,7 @@ COLUMNS = [
     Column("IN", lambda k: len(k["followed_here"]), number=True),
     Column("ASKS", "open_requests", number=True),
     Column("LATE", "late_answers", number=True),
-    Column("ERROR", lambda k: k.get("error") or k.get("last_error") or ""),
+    Column("ERROR", lambda k: k.get("error") or k.get("last_error") or "", long=True),
 ]
 
 add_arguments = common.add_control

@@ -23,13 +23,14 @@ from congress_dse.commands import common
 from congress_dse.engineworker import EngineWorker
 from congress_dse.leaseworker import LeaseWorker
 from congress_dse.links.way import Way
-from congress_dse.manager import ServiceManager, options as processes
+from congress_dse.manager import ServiceManager, options as processes, posix
 from congress_dse.manager.control import ask
 from congress_dse.manager.scratch import Scratch
 from congress_dse.runtime import choice
 from congress_dse.supervision import Policy
 
 LOG = logging.getLogger("congress_dse")
+SOCKET_NAME_B = 40  # of a worker's socket: /SERVICE.NUMBER.PID.sock, and while it is made
 ANSWER_S = 2.0  # in which another engine at the same place says that it is there
 LOG_FORMAT = "%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"
 
@@ -190,6 +191,13 @@ def _home() -> Iterator[str]:
     except OSError as error:
         raise exceptions.ConfigError(f"no place for the workers' links: {error}") from error
     try:
+        room_b = posix.SOCKET_PATH_MAX_B - len(os.fsencode(scratch.path))
+        if posix.UNIX and room_b < SOCKET_NAME_B:
+            raise exceptions.ConfigError(
+                f"no place for the workers' links: {scratch.path} is too long for sockets in it, "
+                f"by {SOCKET_NAME_B - room_b} bytes; set XDG_RUNTIME_DIR, or TMPDIR, to a shorter "
+                "directory"
+            )
         yield scratch.path
     finally:
         scratch.close()

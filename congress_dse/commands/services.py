@@ -19,8 +19,8 @@ COLUMNS = [
     Column("DROPPED", lambda s: s["dropped"] + s["coalesced"], number=True),
     Column("RESTARTS", "restarts", number=True),
     Column("UP", lambda s: seconds(s["up_s"]), number=True),
-    Column("IN HAND", lambda s: one_line(_hand(s), 50)),
-    Column("LAST ERROR", lambda s: one_line(s["last_error"], 60)),
+    Column("IN HAND", lambda s: one_line(_hand(s), 50), long=True),
+    Column("LAST ERROR", lambda s: one_line(s["last_error"], 60), long=True),
 ]
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from rich.console import Console, Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -35,11 +34,15 @@ STATES = {
 
 
 class Column(NamedTuple):
-    """One column: its head, what a fact has for it, and whether it is a number."""
+    """One column: its head, what a fact has for it, and whether it is a number.
+
+    A `long` one is cut where the terminal is too narrow for all.
+    """
 
     head: str
     cell: str | Callable[[Fact], Any]
     number: bool = False
+    long: bool = False
 
 
 def run(args: Any, ask: Callable[[], Any], show: Callable[[Any], RenderableType]) -> int:
@@ -67,9 +70,9 @@ def table(columns: Iterable[Column], facts: Iterable[Fact], empty: str = "none")
     chosen = list(columns)
     for column in chosen:
         made.add_column(
-            column.head,
+            Text(column.head, no_wrap=True, overflow="ellipsis"),
             justify="right" if column.number else "left",
-            no_wrap=True,
+            no_wrap=not column.long,  # what may wrap gives way first
             overflow="ellipsis",
         )
     for fact in facts:
@@ -138,6 +141,6 @@ def one_line(text: str, most: int = 100) -> str:
 
 def _cell(column: Column, fact: Fact) -> RenderableType:
     value = column.cell(fact) if callable(column.cell) else fact[column.cell]
-    if isinstance(value, Text):
-        return value
-    return escape("-" if value is None or value == "" else str(value))
+    text = value if isinstance(value, Text) else Text("-" if value in {None, ""} else str(value))
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text

@@ -42,7 +42,7 @@ COLUMNS = [
     Column("NEXT", _next, number=True),
     Column("FAILED", lambda s: s["poll"]["failures"] if s["poll"] else "", number=True),
     Column("FOLLOWERS", "subscribers", number=True),
-    Column("NOT UP TO DATE", lambda s: one_line(_stale(s), 80)),
+    Column("NOT UP TO DATE", lambda s: one_line(_stale(s), 80), long=True),
 ]
 
 add_arguments = common.add_control

@@ -17,7 +17,7 @@ COLUMNS = [
     Column("CHANGED", lambda t: _ago(t["age_s"]), number=True),
     Column("FOLLOWERS", lambda t: len(t["subscribers"]), number=True),
     Column("LAG", lambda t: _lag(t["lag"]), number=True),
-    Column("STALE", lambda t: _stale(t["stale"])),
+    Column("STALE", lambda t: _stale(t["stale"]), long=True),
 ]
 FOLLOWERS = [
     Column("TABLE", lambda t: f"{t['service']}:{t['table']}"),

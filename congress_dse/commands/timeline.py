@@ -18,7 +18,7 @@ COLUMNS = [
     Column("KIND", "kind"),
     Column("WORKER", "worker"),
     Column("SUBJECT", "subject"),
-    Column("WHAT", lambda e: one_line(e["text"], 110)),
+    Column("WHAT", lambda e: one_line(e["text"], 110), long=True),
 ]
 
 

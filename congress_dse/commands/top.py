@@ -1,4 +1,4 @@
-"""Show the engine as it lives, again and again: nodes, services, sources; Ctrl-C or q ends it."""
+"""Show the engine as it lives, again and again: nodes, services, sources; Ctrl-C ends it."""
 
 import argparse
 import sys

@@ -16,7 +16,7 @@ COLUMNS = [
     Column("ABOUT", "what"),
     Column("SINCE", lambda w: seconds(w["for_s"]), number=True),
     Column("CIRCLE", lambda w: Text("yes", style=BAD) if w["circle"] else ""),
-    Column("AT", "at"),
+    Column("AT", "at", long=True),
 ]
 
 add_arguments = common.add_control

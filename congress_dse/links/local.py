@@ -25,7 +25,6 @@ from congress_dse.runtime import chosen as runtime
 
 LOG = logging.getLogger(__name__)
 BACKLOG = 64
-PATH_MAX_B = 107  # of a Unix socket (sun_path of Linux, less the closing zero)
 AGAIN_S = (0.1, 2.0)  # between attempts to reach a cage: the first pause and the longest
 CLOSE_S = 3.0
 KEY = "key"
@@ -82,9 +81,9 @@ class Local:
         """Bind under another name first: whoever finds the socket can connect to it."""
         temporary = self.path.with_suffix(".new")
         if posix.UNIX:
-            if len(os.fsencode(temporary)) > PATH_MAX_B:
+            if len(os.fsencode(temporary)) > posix.SOCKET_PATH_MAX_B:
                 raise LinkError(
-                    f"{temporary}: a socket's path has {PATH_MAX_B} bytes at most; "
+                    f"{temporary}: a socket's path has {posix.SOCKET_PATH_MAX_B} bytes at most; "
                     "choose a shorter directory"
                 )
             listener = posix.bind_unix(str(temporary), 0o600, BACKLOG)

@@ -39,6 +39,7 @@ WAITING_B = 8 * 1024 * 1024  # above the broker's outbox; past this, updates are
 LINGER_S = 10.0  # a topic's binding outlives its last follower, until its publishers know
 CLOSE_S = 3.0
 STUCK_S = 5.0  # what was handed up is not handled
+SLACK_S = 0.5  # for a probe to come back
 GARBAGE_S = 60.0  # between two words of log about bodies that are none
 
 
@@ -55,6 +56,7 @@ class Rabbit:
         self._cage = cage
         self.node, self.epoch = cage.bus.node, cage.bus.epoch
         self._here = _checked(self.node)
+        self._probe_s = limits.probe_s
         self._wake = Wake(Native(runtime.unpatched))
         self._came: deque[tuple[bytes, str]] = deque()
         self._entered: deque[BrokerState] = deque()
@@ -301,7 +303,7 @@ class Rabbit:
             return
         self.bridge.after(BEACON_S, self._beat)
         up = self.broker.state is BrokerState.UP
-        if not up or now - self._beat_at > 2 * BEACON_S:
+        if not up or now - self._beat_at > 2 * BEACON_S or not self._hears():
             self.roll.grace(now)
         self._beat_at = now
         if up:
@@ -311,6 +313,11 @@ class Rabbit:
             if until is not None and until <= now:
                 del self._topics[topic]
                 self.broker.unbind(TOPIC + topic)
+
+    def _hears(self) -> bool:
+        """Whether our own probe came back lately: who is cut off must not judge others."""
+        age_s = self.broker.statistics().probe_age_s
+        return age_s is not None and age_s < 2 * self._probe_s + SLACK_S
 
     def _up(self) -> None:
         """Consumption is proven, perhaps again."""

@@ -60,7 +60,7 @@ class Stream:
         self._handled = runtime.Waiter()
         self._handled.send()
         self._heard = self._since = runtime.now()
-        self._full = False
+        self._full = self._ack_due = False
         self._bridge: Bridge | None = None
         self.ended = ""
         self.peer = Peer("", 0)
@@ -248,9 +248,7 @@ class Stream:
         """Tell the far side what is handled, not for every little."""
         if self._read_b - self._told_b >= ACK_B:
             self._told_b = self._read_b
-            framed = _frame(["ack", self._read_b])
-            self._outbox.appendleft(framed)
-            self._waiting_b += len(framed)
+            self._ack_due = True
             self._wake.send()
 
     def _write(self) -> None:
@@ -267,14 +265,19 @@ class Stream:
             self.end(f"{type(error).__name__}: {error}")
 
     def _ready(self) -> bool:
-        """Whether something may be sent; acknowledgements may always."""
-        if not self._outbox:
-            return False
-        return self._sent_b - self._acked_b < WINDOW_B or len(self._outbox[0]) < 64
+        """Whether something may be sent; an acknowledgement may always."""
+        return self._ack_due or (bool(self._outbox) and self._may_send())
+
+    def _may_send(self) -> bool:
+        return self._sent_b - self._acked_b < WINDOW_B
 
     def _next(self) -> bytes:
+        """What is sent next: an acknowledgement first, of all that is handled by now."""
         pieces, size = [], 0
-        while self._outbox and size < WRITE_B:
+        if self._ack_due:
+            self._ack_due = False
+            pieces.append(_frame(["ack", self._told_b]))
+        while self._outbox and size < WRITE_B and self._may_send():
             pieces.append(self._outbox.popleft())
             size += len(pieces[-1])
         self._waiting_b -= size

@@ -69,6 +69,12 @@ def parked(control: str, *, replay: tuple[str, str] | None = None, as_json: bool
     return _run(control, {"command": "parked"}, as_json, _parked_lines)
 
 
+def routes(control: str, *, as_json: bool = False) -> int:
+    """Show the links of each worker, and where keys lead."""
+    request = {"command": "inquire", "what": "routes"}
+    return _run(control, request, as_json, _route_lines)
+
+
 def _run(
     control: str,
     request: dict[str, Any],
@@ -111,6 +117,20 @@ def _worker_lines(result: list[dict[str, Any]]) -> list[str]:
         f" age {w['started_s_ago']:.0f} s requests {w['requests']}"
         for w in result
     ]
+
+
+def _route_lines(result: list[dict[str, Any]]) -> list[str]:
+    links, found = [], {}
+    for worker in result:
+        if not worker["answered"]:
+            links.append(f"{worker['worker']:<12} {worker['cause']}")
+        for link in worker["answer"].get("links", []):
+            about = f"{len(link['nodes'])} nodes {link.get('error', '')}".rstrip()
+            links.append(f"{worker['worker']:<12} {link['link']:<36} {link['state']:<10} {about}")
+        for route in worker["answer"].get("results", []):
+            found[route["key"], route["service"], route["node"]] = None
+    keys = [f"{key:<32} {service:<24} {node}" for key, service, node in sorted(found)]
+    return [*(links or ["no links"]), "", *keys]
 
 
 def _parked_lines(result: list[dict[str, Any]]) -> list[str]:

@@ -21,6 +21,7 @@ except ImportError:  # no POSIX
 
 OPEN = not os.environ.get("CONGRESS_DSE_PORTABLE")
 UNIX = OPEN and os.name == "posix"
+SOCKET_PATH_MAX_B = 107  # of a Unix socket (sun_path of Linux, less the closing zero)
 
 MASTER_SIGNALS = {
     "SIGTERM": "stop",

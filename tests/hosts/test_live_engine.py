@@ -1,6 +1,7 @@
 """What a running engine of several processes tells of itself, also while a hub is blocked."""
 
 import os
+import random
 import signal
 
 import pytest
@@ -53,10 +54,34 @@ def test_every_node_of_the_bus_answers_and_a_blocked_one_is_shown_as_such(engine
     assert {t["service"] for t in engine.get("tables")["results"]} >= {"blocker"}
     assert sorted(engine.get("tables/blocker/t/rows")["rows"]) == [[1, "one"], [2, "two"]]
     assert "block_natively" in engine.get("stacks/engine.0")["results"][0]["stack"]
+    (told,) = engine.get("stacks/blocker")["results"]
+    assert told["running"]
+    assert "block_natively" in told["stack"]
     assert engine.get("waits")["circles"] == []
     (said,) = [r for r in engine.ask("inquire", what="node") if r["worker"] == "engine.0"]
     assert said["blocked_s"] > 0
     assert said["answer"]["results"][0]["worker"] == "engine.0"
+
+
+@pytest.mark.skipif(not os.environ.get("CONGRESS_DSE_FULL"), reason="takes minutes")
+@pytest.mark.timeout(600)
+def test_across_fifty_deaths_no_counter_falls_and_no_file_is_left(engine):
+    seen, scrapes, killed = engine.counters(), 0, []
+    files = sorted(path.name for path in engine.tmp.iterdir())
+    while len(killed) < 50:
+        ready = [w for w in engine.ask("workers") if w["state"] == "ready"]
+        if len(ready) == 3:
+            killed.append(random.choice(ready)["pid"])
+            os.kill(killed[-1], signal.SIGKILL)
+        try:
+            never_less(seen, engine.counters())
+            scrapes += 1
+        except OSError:  # the API worker was the one
+            continue
+    assert scrapes > 50
+    name = "congress_dse_worker_ends_total"
+    assert sum(value for key, value in seen.items() if key[0] == name) >= 49
+    assert sorted(path.name for path in engine.tmp.iterdir()) == files
 
 
 @pytest.mark.timeout(180)

@@ -131,6 +131,14 @@ def test_dead_letters_are_shown_replayed_and_discarded(twin, engine):
     assert "is the id of no dead letter" in twin("dead-letters", "discard", "x", code=1)
 
 
+def test_what_changes_something_is_refused_outside_the_turn_of_the_hub(engine):
+    asked = engine.ask("inquire", what="replay", args={"number": 1})
+    assert [a["answered"] for a in asked] == [False] * 3
+    assert all("for the hub's turn" in a["cause"] for a in asked)
+    (wrong, *_) = engine.ask("inquire", what="nonsense")
+    assert wrong["cause"] == "NoSuchInquiry: nothing is known by the name 'nonsense'"
+
+
 def test_stacks_and_waits_are_shown(twin):
     assert "free at engine.1: 0 messages wait" in twin("stack", "free")
     assert "greenthread" in twin("stack", "engine.1")
@@ -201,7 +209,10 @@ def test_while_a_hub_is_blocked_every_twin_answers_and_says_where(engine, twin):
     assert line(twin("nodes"), "engine.0", "blocked", "MB")
     assert line(twin("tree"), "engine.0", "generation", "blocked")
     assert "block_natively" in twin("stack", "engine.0")
-    assert "block_natively" in twin("stack", "blocker")
+    (told,) = twin("stack", "blocker", json_=True)["results"]
+    assert (told["running"], told["service"]) == (True, "blocker")
+    assert "block_natively" in told["stack"]
+    assert line(twin("services"), "blocker", "busy")
     assert sorted(twin("rows", "blocker", "t", json_=True)["rows"]) == [[1, "one"], [2, "two"]]
     (asked,) = [a for a in twin("top", json_=True)["asked"] if a["blocked_s"]]
     assert asked["worker"] == "engine.0"

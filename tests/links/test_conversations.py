@@ -177,6 +177,22 @@ def test_the_last_one_that_leaves_ends_the_subscription_at_the_far_side(joined, 
     wait_for(lambda: "t" not in [table for _, table in source.subscriber_list()])
 
 
+def test_large_tables_cross_in_both_directions_at_once_over_the_same_link(joined, wait_for):
+    one, other, join, _ = joined
+    join()
+    links = [link_of(one), link_of(other)]
+    rows = {(n, str(n) * 10) for n in range(60_000)}
+    here, there = publisher(one, "here"), publisher(other, "there")
+    followers = [follower(other, "here"), follower(one, "there")]
+    for _ in range(3):
+        for source in (here, there):
+            source.do(lambda source=source: source.publish("t", rows))
+            source.do(lambda source=source: source.publish("t", {(0, "")}))
+    publish(here, rows), publish(there, rows)
+    wait_for(lambda: all(f.rows() == rows for f in followers))
+    assert [link_of(one), link_of(other)] == links
+
+
 def test_data_that_is_no_table_travels_whole(joined, wait_for):
     one, other, join, _ = joined
     join()

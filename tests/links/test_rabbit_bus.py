@@ -13,6 +13,7 @@ import pytest
 from congress_dse import exceptions
 from congress_dse.d6cage import d6Cage
 from congress_dse.deepsix import deepSix
+from congress_dse.links import rabbit, roll
 from congress_dse.links.broker_state import BrokerLimits
 from congress_dse.links.local import Local
 from congress_dse.links.rabbit import LIMITS, NAME, Rabbit
@@ -29,6 +30,14 @@ QUICK = BrokerLimits(
 AGAIN_S = 30.0  # for all to be equal once the trouble is over: generous
 
 pytestmark = [pytest.mark.rabbit, pytest.mark.timeout(3600 if FULL else 180)]
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    """The same pace of beacons and silence, four times as fast."""
+    monkeypatch.setattr(rabbit, "BEACON_S", 0.5)
+    monkeypatch.setattr(roll, "SILENCE_S", 2.5)
+
 
 native = runtime.unpatched("threading")
 _number = itertools.count()
@@ -119,8 +128,10 @@ def followed(*urls, limits=QUICK):
         publisher.put({(0,)})
         wait_for(lambda: all(f.rows() == {(0,)} for f in followers))
         changes = Changes(publisher)
-        yield cages, changes
-        changes.stop()
+        try:
+            yield cages, changes
+        finally:
+            changes.stop()
         publisher.put({("the", "end")})
         wait_for(lambda: all(f.rows() == {("the", "end")} for f in followers), AGAIN_S)
         for one in followers:
@@ -420,7 +431,7 @@ def test_a_nearer_link_is_preferred_and_the_broker_takes_over_when_it_ends(rabbi
         wait_for(lambda: all(via(cage) == {f"link.{theirs(cage)}"} for cage in (one, other)))
         publisher.put({(1,)})
         wait_for(lambda: far.rows() == {(1,)})
-        runtime.sleep(5)  # beacons come, and change nothing
+        runtime.sleep(2)  # beacons come, and change nothing
         assert all(via(cage) == {f"link.{theirs(cage)}"} for cage in (one, other))
         for end in near:
             end.close()

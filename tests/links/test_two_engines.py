@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -86,6 +87,11 @@ class Engine:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as answer:
             return json.load(answer)
 
+    def command(self, name):
+        command = [sys.executable, "-W", "ignore", "-m", "congress_dse", name]
+        command += ["--control", str(self.home / "control")]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
     def close(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
@@ -137,11 +143,16 @@ def test_two_engines_show_each_others_tables_through_restarts_of_the_broker(engi
     assert {name: link["state"] for name, link in links.items()} == {"east": "up", "west": "up"}
     assert links["east"]["ready"]
     assert "guest:***@" in links["east"]["url"]
+    told = east.command("routes")
+    assert re.search(r"engine\.0 +link\.rabbit +up +1 nodes", told)
+    assert re.search(r"^west +west +engine\.0\.\d+@west$", told, re.MULTILINE)
 
     chance = random.Random(20)
     took = []
     for number in range(1, RESTARTS + 1):
         (rabbit_node.stop if FULL and number % 2 else rabbit_node.stop_app)()
+        if number == 1:
+            wait_for(lambda: "link" in unready(east))
         outage_s = chance.uniform(0, 60 if FULL else 2)
         threading.Event().wait(outage_s / 2)
         for engine in engines:
@@ -162,6 +173,15 @@ def test_two_engines_show_each_others_tables_through_restarts_of_the_broker(engi
     assert [engine.close() for engine in engines] == [0, 0]
     assert "Traceback" not in east.text() + west.text()
     assert "guest:guest" not in east.text() + west.text()
+
+
+def unready(engine):
+    """The kinds of the reasons for which an engine is not ready."""
+    try:
+        return [reason["kind"] for reason in engine.api("/readyz")["reasons"]]
+    except urllib.error.HTTPError as error:
+        with error:
+            return [reason["kind"] for reason in json.load(error)["reasons"]]
 
 
 def both(tables):

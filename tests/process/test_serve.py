@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from .harness import PATIENCE_S, ROOT, both_doors, wait_for
+from .harness import PATIENCE_S, ROOT, both_doors, posix_only, wait_for
 
 ENGINE = "engine"  # its workers; the API has one of its own, which may be ready earlier or later
 MAIN = ROOT / "congress_dse" / "__main__.py"
@@ -184,3 +184,15 @@ def test_the_master_never_imports_eventlet(serve):
     app.ready(2, ENGINE)
     with open(f"/proc/{app.pid}/maps") as maps:
         assert "greenlet" not in maps.read()
+
+
+@posix_only("Unix sockets")
+def test_a_place_too_long_for_the_workers_sockets_is_refused_at_the_start(start, tmp_path):
+    place = tmp_path / ("d" * 80)
+    place.mkdir()
+    conf = tmp_path / "engine.conf"
+    conf.write_text("[api]\nenabled = false\n[datasource:host]\ndriver = host\n")
+    app = start(MAIN, "serve", "--config-file", conf, env={"XDG_RUNTIME_DIR": str(place)})
+    assert app.wait(60) == 2
+    app.line("no place for the workers' links: .* is too long for sockets .*XDG_RUNTIME_DIR")
+    assert list(place.iterdir()) == []

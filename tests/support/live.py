@@ -35,7 +35,7 @@ BLOCKER = '''
                 self.dataPath.tell("nobody", "something", {"of": "interest"})
             self.state = {"t": {(1, "one"), (2, "two")}}
             if os.path.exists(os.environ["BLOCK_WHEN"]):
-                block_natively()
+                self.do(block_natively)
 
 
     def block_natively():
