@@ -30,6 +30,7 @@ COMMANDS = {
     "stack": "show the stack of a service or worker, also while its hub is blocked",
     "nodes": "show every node of the bus",
     "links": "show every link between nodes",
+    "leases": "show which sources this engine may run, of several engines",
     "timeline": "show what happened, also before the last start",
     "log-level": "set the level of the log of a running engine",
     "stacks": "show the stacks of one worker, also while its hub is blocked",

@@ -1,8 +1,8 @@
 """Health: whether this process lives, and whether the engine is ready, with the reasons.
 
 An engine is ready when all workers that are to serve do, no hub is blocked, no service was given
-up, every link is up, and its database can be read. A source that cannot be read is a warning: its
-tables keep their last rows, and say so.
+up, every link is up, and its database can be read; other engines on its bus do not matter. A source
+that cannot be read is a warning: its tables keep their last rows, and say so.
 """
 
 from typing import Any
@@ -39,7 +39,7 @@ def readyz(context: Context, _request: Request) -> Response:
 
 def _looked(context: Context) -> tuple[list[Reason], list[Reason]]:
     inquiries: Inquiries = context.parts["inquiries"]
-    found = inquiries.ask("health")
+    found = {kind: _ours(context, rows) for kind, rows in inquiries.ask("health").items()}
     reasons = [_reason(one) for one in found["results"] if one["level"] == "error"]
     warnings = [_reason(one) for one in found["results"] if one["level"] != "error"]
     reasons += [_about(one["worker"] or one["node"], one) for one in found["asked"] if _silent(one)]
@@ -49,6 +49,12 @@ def _looked(context: Context) -> tuple[list[Reason], list[Reason]]:
     except exceptions.StoreError as error:
         reasons.append({"kind": "database", "subject": "database", "text": str(error)})
     return reasons, warnings
+
+
+def _ours(context: Context, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of this engine: the others of its bus have a readiness of their own."""
+    engine = context.bus.bus.node.partition("@")[2]
+    return [row for row in rows if row["node"].partition("@")[2] in {engine, ""}]
 
 
 def _silent(asked: dict[str, Any]) -> bool:

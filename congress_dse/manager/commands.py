@@ -120,7 +120,8 @@ def _worker_lines(result: list[dict[str, Any]]) -> list[str]:
 
 
 def _route_lines(result: list[dict[str, Any]]) -> list[str]:
-    links, found = [], {}
+    links: list[str] = []
+    found: dict[tuple[str, str, str], None] = {}
     for worker in result:
         if not worker["answered"]:
             links.append(f"{worker['worker']:<12} {worker['cause']}")

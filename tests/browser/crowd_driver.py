@@ -36,6 +36,13 @@ class Broken(deepsix.deepSix):
         raise ValueError(f"cannot do {msg.dataindex}")
 
 
+class Teller(deepsix.deepSix):
+    """Publishes a table, and is no source."""
+
+    def cmdhandler(self, msg):
+        self.publish("told", {(msg.dataindex, number) for number in range(3)})
+
+
 class CrowdDriver(PollingDataSourceDriver):
     SCHEMA = {"many": ("id", "place", "load"), "ticks": ("name", "count", "state")}
 
@@ -55,6 +62,8 @@ class CrowdDriver(PollingDataSourceDriver):
             cage.tell("slow", f"work-{number}")
         cage.tell("waiter", "wait")  # while another one never answers
         cage.tell("broken", "break")
+        cage.createservice("teller", factory=Teller)
+        cage.tell("teller", "news")
         for number in range(3):
             cage.tell(f"nobody-{number}", "hello", {"number": number, "text": "who hears me?"})
         self.after(0.5, self.talk)

@@ -99,6 +99,12 @@ def test_a_row_appears_changes_and_goes_as_its_table_does(visit, engine):
     expect(page.locator(".data-grid tbody th")).to_have_text(["hv1", "hv2"])
 
 
+def test_the_table_of_a_service_that_is_no_source_is_read_when_it_changes(visit):
+    page = visit().show("tables/teller/told", ".data-grid tbody th")
+    expect(page.locator(".data-grid tbody tr:not(.space)")).to_have_count(3)
+    expect(page.locator(".live")).to_contain_text("Read at each change")
+
+
 def test_a_thousand_services_are_shown_by_few_elements_deepest_first(visit):
     page = visit().show("services", "tbody th a")
     expect(page.locator(".grid-count")).to_have_text(re.compile(r"1,00\d services"))
@@ -256,6 +262,7 @@ def test_a_lost_connection_is_told_with_the_age_of_what_is_shown_and_is_made_aga
     expect(banner).to_contain_text("Connection lost")
     expect(banner).to_contain_text(re.compile(r"Showing the state of \d\d:\d\d:\d\d"))
     expect(page.locator("tbody th").first).to_be_visible()
+    expect(page.locator(".live")).to_contain_text("Connecting again")
     engine.write("hosts", "name,cpus\nhv1,64\nhv2,32\nhv9,8\n")
     seen.context.set_offline(False)
     expect(banner).to_contain_text("Connection is back")

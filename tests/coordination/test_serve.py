@@ -105,6 +105,12 @@ class Engines:
         except OSError:
             return None
 
+    def command(self, who, *words):
+        """What a command says of an engine."""
+        command = [sys.executable, "-W", "ignore", "-m", "congress_dse", *words]
+        command += ["--control", str(self.folder / f"{who}.control")]
+        return subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+
     def log(self, who):
         return (self.folder / f"{who}.log").read_text()
 
@@ -180,6 +186,8 @@ def test_sources_outlive_their_engine_and_their_coordination_and_never_run_twice
     both.wait_served("b")
     both.wait_ready("b")
     assert both.leased("b") == set(NAMES)
+    shown = both.command("b", "leases")
+    assert all(re.search(rf"^{name} +any +yes .*engine.0", shown, re.MULTILINE) for name in NAMES)
     redis.kill()
     wait_for(lambda: quiet(both), within_s=WITHIN_S)
     wait_for(lambda: both.call("b", "/readyz")[0] == 503, within_s=WITHIN_S)

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from congress_dse import cli
 from congress_dse.exceptions import ControlError
 from tests.support.live import Engine, until
 
@@ -85,7 +86,9 @@ def test_across_fifty_deaths_no_counter_falls_and_no_file_is_left(engine):
 
 
 @pytest.mark.timeout(180)
-def test_what_happened_is_kept_over_a_restart_and_a_worker_tells_who_was_there_before(engine):
+def test_what_happened_is_kept_over_a_restart_and_a_worker_tells_who_was_there_before(
+    engine, capsys
+):
     first = {w["name"]: w["pid"] for w in engine.get("workers")["results"]}
     seen = engine.counters()
     os.kill(first["engine.1"], signal.SIGKILL)
@@ -98,6 +101,10 @@ def test_what_happened_is_kept_over_a_restart_and_a_worker_tells_who_was_there_b
     (end,) = until(replaced, "engine.1 is replaced")["ends"]
     assert (end["pid"], end["asked"]) == (first["engine.1"], False)
     assert "signal 9" in end["why"]
+    assert cli.main(["workers", "--ends", "--config-file", str(engine.conf)]) == 0
+    (told,) = [t for t in capsys.readouterr().out.splitlines() if "engine.1" in t]
+    assert str(first["engine.1"]) in told
+    assert "signal 9" in told
     last = engine.counters()
     never_less(seen, last)
     name, pool = "congress_dse_worker_ends_total", ("pool", "engine")

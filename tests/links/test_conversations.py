@@ -261,6 +261,38 @@ def test_a_last_change_that_the_link_loses_is_made_good(joined, wait_for):
     assert lost
 
 
+class Slow(Following):
+    """Sleeps over the first state until it is woken."""
+
+    asleep = True
+
+    def follow(self, key, table):
+        self.do(lambda: self.subscribe(key, table, callback=self.take))
+
+    def take(self, msg):
+        self.states.append(msg.body)
+        while self.asleep:
+            runtime.sleep(0.01)
+
+
+def test_a_slow_subscriber_costs_nobody_else_and_ends_equal(joined, wait_for):
+    one, other, join, _ = joined
+    join()
+    source, quick = publisher(one), [follower(one), follower(other), follower(other)]
+    slow = other.createservice("slow", factory=Slow)
+    slow.follow("source", "t")
+    wait_for(lambda: slow.states)
+    for n in range(500):
+        publish(source, {(n,)})
+        runtime.sleep(0.002)
+    wait_for(lambda: all(f.rows() == {(499,)} for f in quick))
+    assert len(slow.states) == 1
+    slow.asleep = False
+    wait_for(lambda: slow.rows() == {(499,)})
+    versions = [state.version for state in slow.states]
+    assert versions == sorted(set(versions))
+
+
 def test_a_question_is_answered_from_the_far_side(joined, wait_for):
     one, other, join, _ = joined
     join()

@@ -66,7 +66,6 @@ class Follower(deepSix):
 
     def __init__(self, *args):
         self.tables, self.versions = {}, []
-        self.slow_s = 0.0
         super().__init__(*args)
 
     def follow(self, key, table="t"):
@@ -76,8 +75,6 @@ class Follower(deepSix):
     def take(self, msg):
         self.tables[msg.replyTo, msg.dataindex] = msg.body.data
         self.versions.append(msg.body.version)
-        if self.slow_s:
-            runtime.sleep(self.slow_s)
 
     def rows(self, key="source", table="t"):
         return self.tables.get((key, table))
@@ -331,23 +328,6 @@ def test_a_large_table_crosses_in_parts(rabbit_node):
         publisher, far = source(one), follower(other)
         publisher.put(rows)
         wait_for(lambda: far.rows() == rows, AGAIN_S)
-
-
-def test_a_slow_subscriber_costs_the_others_and_the_publisher_nothing(rabbit_node):
-    with bus(*[rabbit_node.url] * 3) as (one, two, three):
-        publisher = source(one)
-        slow, quick = follower(two), [follower(two), follower(three)]
-        slow.slow_s = 0.2
-        longest_s = 0.0
-        for n in range(500):
-            begun = runtime.now()
-            publisher.put({(n,)})
-            longest_s = max(longest_s, runtime.now() - begun)
-            runtime.sleep(0.002)
-        wait_for(lambda: all(f.rows() == {(499,)} for f in quick))
-        assert slow.rows() != {(499,)}
-        slow.slow_s = 0.0
-        wait_for(lambda: slow.rows() == {(499,)}, AGAIN_S)
 
 
 def test_orders_are_carried_out_once_though_they_come_twice(rabbit_node):

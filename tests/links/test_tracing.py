@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+import uuid
 
 import pytest
 from opentelemetry import trace
@@ -20,9 +21,11 @@ from congress_dse.d6cage import d6Cage
 from congress_dse.deepsix import deepSix
 from congress_dse.links import wire
 from congress_dse.links.local import Local
+from congress_dse.links.rabbit import Rabbit
 from congress_dse.runtime import chosen as runtime
 from congress_dse.tracing import Trace, here
 from tests.support.engine import wait_for as wait_until
+from tests.support.rabbit import local_url
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 GIVEN = Trace(f"00-{TRACE_ID}-00f067aa0ba902b7-01", "vendor=1")
@@ -60,13 +63,17 @@ class Noting(deepSix):
         return self.ask(key, *rest, timeout_s=60) if key else "answer"
 
 
-@pytest.fixture
-def cages(nothing_left, tmp_path, wait_for):
+@pytest.fixture(params=["local", pytest.param("rabbit", marks=pytest.mark.rabbit)])
+def cages(request, nothing_left, tmp_path, wait_for):
     """Two cages, joined by a link."""
     made = [d6Cage(f"traced{number}") for number in range(2)]
     for number, cage in enumerate(made):
         cage.bus.node = f"node{number}"
-    links = [Local(cage, str(tmp_path / "links"), cage.bus.node) for cage in made]
+    if request.param == "local":
+        links = [Local(cage, str(tmp_path / "links"), cage.bus.node) for cage in made]
+    else:
+        exchange = f"test_{uuid.uuid4().hex[:8]}"
+        links = [Rabbit(cage, local_url(), exchange) for cage in made]
     wait_for(lambda: all(cage.bus.directory.nodes for cage in made))
     yield made
     for link in links:

@@ -25,6 +25,8 @@ RESTARTS = 20 if FULL else 3
 pytestmark = [pytest.mark.rabbit, pytest.mark.timeout(3600 if FULL else 300)]
 
 CONF = """
+[DEFAULT]
+runtime = {runtime}
 [links]
 node = {name}
 transport_url = {url}
@@ -46,12 +48,12 @@ poll_time = 0.1
 class Engine:
     """An engine with one source of its own name, that prints a table of another one's."""
 
-    def __init__(self, home, name, url, watch):
+    def __init__(self, home, name, url, watch, runtime):
         self.home, self.name = home / name, name
         (self.home / "tables").mkdir(parents=True)
         self.write([("first", 0)])
         conf = self.home / "engine.conf"
-        conf.write_text(CONF.format(name=name, url=url, home=self.home))
+        conf.write_text(CONF.format(name=name, url=url, home=self.home, runtime=runtime))
         self.log = (self.home / "log").open("w")
         command = [sys.executable, "-W", "ignore", "-m", "congress_dse", "serve"]
         command += ["--config-file", str(conf), "--watch", f"{watch}:hosts", "--json"]
@@ -110,8 +112,8 @@ class Engine:
 def engines(rabbit_node, tmp_path):
     """Two engines; each prints the table of the other."""
     made = [
-        Engine(tmp_path, name, rabbit_node.url, watch)
-        for name, watch in (("east", "west"), ("west", "east"))
+        Engine(tmp_path, name, rabbit_node.url, watch, runtime)
+        for name, watch, runtime in (("east", "west", "green"), ("west", "east", "asyncio"))
     ]
     yield made
     for engine in made:
@@ -170,6 +172,13 @@ def test_two_engines_show_each_others_tables_through_restarts_of_the_broker(engi
     wait_for(lambda: workers(east) and not before & set(workers(east)))
     west.write([("seen", "anew")])
     shows(east, west)
+    wait_for(lambda: not unready(east))
+    (frozen,) = workers(west)
+    os.kill(frozen, signal.SIGSTOP)
+    try:
+        assert not unready(east), "an engine is ready while another one of its bus is frozen"
+    finally:
+        os.kill(frozen, signal.SIGCONT)
     assert [engine.close() for engine in engines] == [0, 0]
     assert "Traceback" not in east.text() + west.text()
     assert "guest:guest" not in east.text() + west.text()

@@ -19,7 +19,11 @@ export class ApiError extends Error {
 const listeners = { line: new Set(), token: new Set() };
 export const line = { up: true, heard: null, failed: null, why: "" };
 
-export const onLine = (call) => listeners.line.add(call);
+/** `call` is called when the line goes down or comes up, until what this answers is called. */
+export function onLine(call) {
+  listeners.line.add(call);
+  return () => listeners.line.delete(call);
+}
 /** `call` is called when the API asks for a token, or for another one. */
 export const onTokenWanted = (call) => listeners.token.add(call);
 
@@ -47,7 +51,7 @@ export const address = (path) => new URL(path, document.baseURI).href;
 /** A path of the API made of parts, each of which may have any characters. */
 export const path = (...parts) => `v1/${parts.map(encodeURIComponent).join("/")}`;
 
-async function call(method, where, { body, headers = {}, signal } = {}) {
+async function call(method, where, { body, headers = {}, signal, also } = {}) {
   const given = token.get();
   if (given) headers["X-Auth-Token"] = given;
   if (body !== undefined) headers["Content-Type"] = "application/json";
@@ -63,7 +67,7 @@ async function call(method, where, { body, headers = {}, signal } = {}) {
     throw new ApiError(0, why);
   }
   heard();
-  if (!response.ok) {
+  if (!response.ok && response.status !== also) {
     const error = await refusal(response);
     if (error.status === 401) for (const told of listeners.token) told(error, Boolean(given));
     throw error;
@@ -87,9 +91,9 @@ function limited(signal) {
   return signal ? AbortSignal.any([signal, timeout]) : timeout;
 }
 
-/** What a GET answers, as JSON; raises ApiError. */
-export async function get(where, signal) {
-  const response = await call("GET", where, { signal: limited(signal) });
+/** What a GET answers, as JSON, with the status `also` as well; raises ApiError. */
+export async function get(where, signal, also) {
+  const response = await call("GET", where, { signal: limited(signal), also });
   try {
     return await response.json();
   } catch (error) {
@@ -115,7 +119,7 @@ const sleep = (ms, signal) =>
  * Ask for `where` again and again, `every` seconds after each answer, while the page is seen.
  * `told` gets what was answered, `failed` an ApiError. Returns an object with `stop` and `now`.
  */
-export function poll(where, every, told, failed) {
+export function poll(where, every, told, failed, also) {
   const end = new AbortController();
   let wake = () => {};
   const pause = (ms) => new Promise((done) => {
@@ -128,7 +132,7 @@ export function poll(where, every, told, failed) {
       if (end.signal.aborted) return;
       const began = performance.now();
       try {
-        const answer = await get(where, end.signal);
+        const answer = await get(where, end.signal, also);
         if (end.signal.aborted) return;
         failures = 0;
         told(answer);

@@ -6,8 +6,9 @@
 import { poll } from "./api.js";
 import { History } from "./chart.js";
 
-// The address of each topic, and the seconds between two reads of it.
+// The address of each topic, the seconds between two reads of it, and a further status of an answer.
 const TOPICS = {
+  ready: ["readyz", 3, 503],
   services: ["v1/engine/services", 2],
   sources: ["v1/engine/sources", 2],
   catalogue: ["v1/data-sources", 10],
@@ -33,8 +34,8 @@ class Topic {
     this.watching = new Set();
     this.last = null;
     this.error = null;
-    const [where, every] = TOPICS[name];
-    this.poll = poll(where, every, (data) => this._told(name, data), (error) => this._failed(error));
+    const [where, every, also] = TOPICS[name];
+    this.poll = poll(where, every, (data) => this._told(name, data), (error) => this._failed(error), also);
   }
 
   _told(name, data) {

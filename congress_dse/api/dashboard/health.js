@@ -114,6 +114,13 @@ export function linkState(one) {
   return [one.state === "connecting" && one.since_s < LIMITS.oldest_s ? "idle" : "bad", one.state];
 }
 
+/** What the engine itself says it lacks, as far as nothing above has said it. */
+function ofReadiness(ready, found) {
+  const said = new Set(found.map((one) => one.what));
+  const told = (kind) => (one) => problem(kind, one.subject, one.text, "workers");
+  return [...(ready?.reasons ?? []).map(told("bad")), ...(ready?.warnings ?? []).map(told("warn"))].filter((one) => !said.has(one.what));
+}
+
 /** All problems of what is known, the worst first. */
 export function problems(known) {
   const found = [
@@ -126,6 +133,7 @@ export function problems(known) {
     ...ofTables(known.tables?.results),
     ...ofLetters(known.letters),
   ];
+  found.push(...ofReadiness(known.ready, found));
   return found.sort((a, b) => RANK[a.kind] - RANK[b.kind]);
 }
 

@@ -9,7 +9,7 @@ import { every, read } from "./sources.js";
 import { drawn } from "./timeline.js";
 import { link, panel, to } from "./ui.js";
 
-const NEEDED = ["services", "sources", "workers"]; // known before anything is judged
+const NEEDED = ["ready", "services", "sources"]; // known before anything is judged
 const MOST = 12; // problems, sources and events that are shown
 
 /** The first page. */
@@ -35,7 +35,7 @@ export function overview(page) {
     if (known.timeline) put(events, ...(known.timeline.results.length ? drawn(known.timeline.results.filter((one) => one.kind !== "node-joined").slice(0, 8), false) : [h("li", null, "Nothing has happened yet.")]));
   };
   let due = false;
-  for (const name of ["services", "sources", "catalogue", "tables", "workers", "links", "letters", "waits", "timeline"]) {
+  for (const name of ["ready", "services", "sources", "catalogue", "tables", "workers", "links", "letters", "waits", "timeline"]) {
     page.watch(name, (data) => {
       known[name] = data;
       if (due) return;
@@ -47,11 +47,10 @@ export function overview(page) {
 }
 
 function judge(verdict, list, listed, known) {
-  const missing = NEEDED.filter((name) => !known[name]);
-  if (missing.length) return;
+  if (!NEEDED.every((name) => known[name])) return;
   const found = problems(known);
   const bad = found.filter((one) => one.kind === "bad").length;
-  const [kind, title, more] = !found.length ? ["good", "All is well", `${several(known.sources.results.length, "source")} up to date, ${several(known.workers.results.length, "worker")} ready`]
+  const [kind, title, more] = !found.length ? ["good", "All is well", `${several(known.sources.results.length, "source")} up to date, ${several(known.services.asked.length, "process", "processes")} answer`]
     : bad ? ["bad", `${several(bad, "thing")} ${bad === 1 ? "is" : "are"} broken`, found.length > bad ? `and ${count(found.length - bad)} to look at` : ""]
       : ["warn", `${several(found.length, "thing")} to look at`, "nothing is broken"];
   const says = `${title}${more}`;

@@ -4,7 +4,7 @@ import { get, path } from "./api.js";
 import { bar, sparkline } from "./chart.js";
 import { empty, facts, h, mark, put } from "./dom.js";
 import { history, named, place } from "./engine.js";
-import { NONE, count, rate, several, span } from "./format.js";
+import { NONE, count, rate, span } from "./format.js";
 import { Grid } from "./grid.js";
 import { LIMITS, serviceState } from "./health.js";
 import { doing, link, panel, to } from "./ui.js";
@@ -81,7 +81,7 @@ function told(one) {
   return facts([
     ["Waiting", `${count(one.depth)} of ${count(one.capacity)}`],
     ["Oldest message", one.oldest_s ? span(one.oldest_s) : "none waits"],
-    ["In hand", one.in_hand ? `for ${span(one.in_hand_s)}: ${one.in_hand}` : "nothing"],
+    ["In hand", one.in_hand ? `for ${span(one.in_hand_s)}` : "nothing"],
     ["Handled", count(one.handled)],
     ["Mean time in the mailbox", mean(one.mailbox_s)],
     ["Mean time to handle", mean(one.handler_s)],
@@ -94,8 +94,9 @@ function told(one) {
     ["Class", h("code", null, one.class)],
     ["Keys", one.keys.join(", ")],
     ["Supervised with", one.group],
+    ["The message in hand", one.in_hand && h("code", null, one.in_hand)],
     ["Last error", one.last_error && h("span", { class: "error-text" }, one.last_error)],
-    ["Tables", one.tables ? h("a", { href: link("tables") }, several(one.tables, "table")) : ""],
+    ["Tables", one.kind === "source" ? to("Its tables", "tables", one.service) : ""],
   ]);
 }
 

@@ -1,6 +1,6 @@
 // Tables: their size, version and age, who lags; and one of them live, with what has just changed.
 
-import { follow, get, path } from "./api.js";
+import { follow, get, onLine, path } from "./api.js";
 import { History, sparkline } from "./chart.js";
 import { place } from "./engine.js";
 import { empty, facts, h, mark, put, shape } from "./dom.js";
@@ -55,7 +55,7 @@ export function table(page, service, name) {
 
 class LiveTable {
   constructor(page, service, name) {
-    Object.assign(this, { page, service, name, grid: null, mark: null, last: null });
+    Object.assign(this, { page, service, name, grid: null, mark: null, last: null, word: "first" });
     this.changes = new History();
     this.pending = 0;
     page.head(`${service}: ${name}`, "", [["Tables", link("tables")], [service, link("sources", service)]]);
@@ -71,6 +71,7 @@ class LiveTable {
     page.watch("tables", (data) => this._facts(data.results.find((one) => one.service === service && one.table === name)));
     const timer = setInterval(() => this._tick(), SLOT_S * 1000);
     page.ends(() => (clearInterval(timer), this.grid?.dispose()));
+    page.ends(onLine((line) => this._say(line.up ? this.word : "again", line.why)));
     this._begin();
     this._tick();
   }
@@ -87,7 +88,7 @@ class LiveTable {
       if (error.status === 404) this.reads = true;
     }
     if (this.reads) {
-      this._say("read");
+      this._state("read");
       return;
     }
     this.columns = columns;
@@ -96,12 +97,13 @@ class LiveTable {
   }
 
   _state(word, error) {
+    this.word = word;
     if (word === "refused" && error.status === 404 && !this.reads) {
       this.reads = true; // the table of a service that is no source: it is read, and not streamed
-      this._say("read");
+      this._state("read");
       return;
     }
-    this._say(word, word === "live" ? "" : error.message);
+    this._say(word, error?.message);
   }
 
   _say(word, why = "") {
