@@ -9,7 +9,6 @@ shares the machine.
 ``pip install congress-dse[bench,rabbit,notifications]``
 """
 
-# ruff: noqa: PLC0415 - each role runs in a process of its own, with one library
 import argparse
 import json
 import statistics

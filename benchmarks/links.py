@@ -14,7 +14,6 @@ route and bridge to a service of the other process; the others carry bytes. Trus
 more than the rate: all share the machine. ``pip install congress-dse[bench,rabbit,notifications]``
 """
 
-# ruff: noqa: PLC0415 - each role runs in a process of its own, with one library
 import argparse
 import json
 import os

@@ -23,7 +23,7 @@ COLUMNS = ("id", "name", "state")
 
 def serve():
     """Answer every request on every connection with the same JSON."""
-    import asyncio  # noqa: PLC0415 - each role runs in a process of its own
+    import asyncio
 
     async def answer(reader, writer):
         try:
@@ -42,9 +42,9 @@ def serve():
 
 def engine(port, sources, seconds):
     """The engine: http_json drivers on one cage."""
-    from congress_dse.d6cage import d6Cage  # noqa: PLC0415
-    from congress_dse.datasources.http_json_driver import HttpJsonDriver  # noqa: PLC0415
-    from congress_dse.runtime import chosen as runtime  # noqa: PLC0415
+    from congress_dse.d6cage import d6Cage
+    from congress_dse.datasources.http_json_driver import HttpJsonDriver
+    from congress_dse.runtime import chosen as runtime
 
     late, failed = [], []
 
@@ -77,7 +77,7 @@ def engine(port, sources, seconds):
 
 def threads(port, sources, seconds):
     """The plain way: a thread each, with a session of requests."""
-    import requests  # noqa: PLC0415
+    import requests
 
     late, failed, end = [], [], time.monotonic() + seconds
 

@@ -13,6 +13,7 @@ COMMANDS = {
     "serve": "run an engine: a master and its workers",
     "drivers": "list drivers, show one, and try one: poll once and print its tables",
     "check": "check a configuration, and say what it serves",
+    "doctor": "say what stands between this installation and one without eventlet",
     "status": "show the master, its services, their workers and the last reload",
     "workers": "show the workers; resize a service, restart or drain a worker",
     "reload": "read the configuration again",

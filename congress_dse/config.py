@@ -32,6 +32,13 @@ DEFAULT_OPTIONS = [
         "goes before it. It is changed by a new start.",
     ),
     cfg.BoolOpt("debug", default=False, mutable=True, help="Log at DEBUG instead of INFO."),
+    cfg.FloatOpt(
+        "blocked_after",
+        default=1.0,
+        min=0,
+        help="Seconds after which a handler that lets nobody else have his turn is named in the "
+        "log, with its line, and counted; 0 never. It is changed by a new start.",
+    ),
     cfg.StrOpt(
         "log_file",
         help="File to log to; without it, the log goes to standard error.",

@@ -30,6 +30,7 @@ LOG = logging.getLogger(__name__)
 STOP_S = 10.0  # for all of d6stop
 STEP_S = 2.0  # for one service to handle what is queued and clean up
 ASK_S = 10.0
+DRAIN_LOOK_S = 0.005
 
 _cages: dict[type, "d6Cage"] = {}
 
@@ -79,6 +80,7 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
         self.bus = Neighbours(self)
         self.asks = Asks(self.bus.probe_wait)
         self.stopped = self.stopping = False
+        self.blocks: dict[str, int] = {}  # how often a service has blocked the hub
         self.notice: Callable[[str, str, str, str], object] = _nobody
         self._unheard = WaitingRoom()
         inbox = self._mailbox(name)
@@ -341,9 +343,18 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
                 killed += self.upkeep.finish(name, step_s)
         self.asks.refuse_all(exceptions.EngineStopped(f"{self.name} has stopped"))
         self.upkeep.end()
+        self._drain(end)
         self.stopped = True
         LOG.info("%s: stopped; killed: %s", self.name, ", ".join(killed) or "none")
         return killed
+
+    @staticmethod
+    def _drain(end: float) -> None:
+        """Wait for the cleanup of the coroutines that were cancelled, and name those that go on."""
+        while runtime.coroutines.draining and runtime.may_wait() and runtime.now() < end:
+            runtime.sleep(DRAIN_LOOK_S)
+        for task in [*runtime.coroutines.draining, *runtime.coroutines.stragglers]:
+            LOG.warning("%r goes on beyond the end of the bus", task)
 
     # What is known.
 

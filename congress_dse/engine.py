@@ -51,6 +51,10 @@ class Engine:
         self.conf = config.read(files)
         self.catalogue = Catalogue(files, store(self.conf))
         self.cage = d6Cage()
+        self._watchdog: Any = None
+        if self.conf.blocked_after:
+            self._watchdog = runtime.watchdog(self.conf.blocked_after)
+            self.cage.blocks = self._watchdog.blocks
         self.inquest = Inquest(self.cage)
         self.control = ""
         self.cage.bus.watchers.append(self._try_again)
@@ -99,6 +103,8 @@ class Engine:
 
     def stop(self) -> None:
         """End the cage and everything in it."""
+        if self._watchdog is not None:
+            self._watchdog.stop()
         self.cage.notice = _unheard  # what ends now is no news
         timeout_s = self.conf[processes.GROUP].graceful_shutdown_timeout
         # A little less than the master waits before it kills; 0 means as long as it takes.

@@ -29,6 +29,7 @@ def counted(cage: Any) -> list[Series]:
     letters = cage.dead_letters.statistics()["counts"]
     series += [["dead_letters", {"reason": reason}, n] for reason, n in letters.items()]
     series.append(["ask_timeouts", {}, cage.asks.timeouts])
+    series += [["hub_blocks", {"service": label(n)}, m] for n, m in list(cage.blocks.items())]
     series.append(["cpu_seconds", {}, time.process_time()])
     return series
 

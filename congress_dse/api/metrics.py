@@ -56,6 +56,7 @@ COUNTERS = {
     "link_dropped_updates": About("link_dropped_updates", "Updates to be resent.", SERVICE),
     "dead_letters": About("dead_letters", "Messages that nobody handled.", ("reason",)),
     "ask_timeouts": About("ask_timeouts", "Asks that were not answered in time."),
+    "hub_blocks": About("hub_blocks", "Handlers that let nobody else have his turn.", SERVICE),
     "cpu_seconds": About("cpu_seconds", "Processor time of all workers."),
     "worker_ends": About("worker_ends", "Workers that ended.", ("pool", "asked")),
     "reloads": About("reloads", "Reloads of the configuration.", ("taken",)),

@@ -14,13 +14,15 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import kombu
-import oslo_messaging
 from oslo_config import cfg
 
 from congress_dse import exceptions
+from congress_dse.datasources import oslo_endpoints
 from congress_dse.datasources.datasource_driver import PollingDataSourceDriver
 from congress_dse.datasources.events import COLUMNS, EVENTS, Events
 from congress_dse.runtime import chosen as runtime
+
+oslo_messaging: Any = oslo_endpoints.messaging()
 
 PUBLISH_S = 0.05  # events that come together are published together
 CONNECT_S = 5.0
@@ -177,7 +179,7 @@ class NotificationsDriver(PollingDataSourceDriver):
         self._listener = oslo_messaging.get_notification_listener(
             transport,
             targets,
-            [Endpoint(self)],
+            [oslo_endpoints.plain(Endpoint(self))],
             executor="threading",  # of the patched kind, where the process is patched
             allow_requeue=True,
             pool=self.args["pool"],

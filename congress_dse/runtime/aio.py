@@ -19,11 +19,12 @@ from greenlet import GreenletExit, getcurrent, greenlet
 
 from congress_dse.d6message import d6msg
 from congress_dse.runtime import native, turns, waiting
-from congress_dse.runtime.aio_hub import Hub, get_hub
+from congress_dse.runtime.aio_hub import Hub, Hubs, get_hub
 from congress_dse.runtime.clock import now
 from congress_dse.runtime.coroutines import Coroutines, Interop, bring
 from congress_dse.runtime.mailbox import Mailbox
 from congress_dse.runtime.runqueue import BATCH, RunQueue
+from congress_dse.runtime.watchdog import Watchdog
 
 LOG = logging.getLogger(__name__)
 
@@ -97,17 +98,20 @@ def run_queue() -> RunQueue:
 
 def foreign() -> bool:
     """Whether the caller is a native thread beside that of the hub."""
-    return run_queue().foreign()
+    hub = Hubs.present
+    return hub is not None and hub.thread != get_ident()
 
 
 def in_loop() -> bool:
     """Whether the caller runs in the loop itself, where nothing can wait but by ``await``."""
-    return not foreign() and get_hub().inside()
+    hub = Hubs.present
+    return hub is not None and getcurrent() is hub.greenlet
 
 
 def may_wait() -> bool:
     """Whether the caller can wait: everybody but the loop's own callbacks and coroutines can."""
-    return foreign() or not get_hub().inside()
+    hub = Hubs.present
+    return hub is None or getcurrent() is not hub.greenlet
 
 
 class Waiter(waiting.Waiter):
@@ -443,20 +447,6 @@ class deadline:  # noqa: N801 - it is called as a function is
             self._timer.cancel()
 
 
-def wait_io(sock: Any, write: bool = False, timeout_s: float | None = None) -> bool:
-    """Wait until a non-blocking socket can be read or written; return whether it was in time."""
-    waiter, used = Waiter(), get_hub().loop
-    fd = sock if isinstance(sock, int) else sock.fileno()
-    add, remove = (
-        (used.add_writer, used.remove_writer) if write else (used.add_reader, used.remove_reader)
-    )
-    add(fd, waiter.send)
-    try:
-        return waiter.wait(timeout_s)
-    finally:
-        remove(fd)
-
-
 def wrap_greenthread(thread: Any, loop: Any = None) -> asyncio.Future[Any]:
     """A future of something that was spawned, of a service, or of a greenlet that has not begun.
 
@@ -496,3 +486,10 @@ def beside(call: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
     future = wrap_greenthread(thread)
     future.add_done_callback(lambda done: thread.kill() if done.cancelled() else None)
     return future
+
+
+def watchdog(patience_s: float) -> Watchdog:
+    """Have a native thread name whoever blocks the hub for longer than `patience_s`."""
+    made = Watchdog(run_queue(), native, patience_s)
+    made.start()
+    return made

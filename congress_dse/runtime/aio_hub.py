@@ -78,7 +78,7 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     return asyncio.new_event_loop()
 
 
-class _Hubs:
+class Hubs:
     """The hub of the process; the threads beside it have none."""
 
     present: Hub | None = None
@@ -86,7 +86,7 @@ class _Hubs:
 
 def get_hub() -> Hub:
     """The hub of this process; made by the first who asks."""
-    hub = _Hubs.present
+    hub = Hubs.present
     if hub is None or hub.ended():
-        hub = _Hubs.present = Hub()
+        hub = Hubs.present = Hub()
     return hub

@@ -21,7 +21,11 @@ MODULES = {
     MIXED: "congress_dse.runtime.green",
     ASYNCIO: "congress_dse.runtime.aio",
 }
-IO = {**MODULES, GREEN: "congress_dse.runtime.green_io", MIXED: "congress_dse.runtime.green_io"}
+IO = {
+    GREEN: "congress_dse.runtime.green_io",
+    MIXED: "congress_dse.runtime.green_io",
+    ASYNCIO: "congress_dse.runtime.aio_io",
+}
 SERVERS = {
     GREEN: "congress_dse.runtime.green_server",
     MIXED: "congress_dse.runtime.aio_server",

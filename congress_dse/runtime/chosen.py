@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         sleep,
         spawn,
         wait_dead,
+        watchdog,
         wrap_greenthread,
         yield_future,
     )
@@ -58,6 +59,7 @@ else:
     current_actor, wait_dead = _made.current_actor, _made.wait_dead
     foreign, in_loop, may_wait = _made.foreign, _made.in_loop, _made.may_wait
     call_later, deadline, sleep = _made.call_later, _made.deadline, _made.sleep
+    watchdog = _made.watchdog
     coroutines, loop = _made.coroutines, _made.loop
     wrap_greenthread, yield_future = _made.wrap_greenthread, _made.yield_future
     wait_io = _io.wait_io
@@ -98,6 +100,7 @@ __all__ = [
     "unpatched",
     "wait_dead",
     "wait_io",
+    "watchdog",
     "wrap_greenthread",
     "yield_future",
 ]

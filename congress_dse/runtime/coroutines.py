@@ -6,11 +6,15 @@ then is a straggler, and is told.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from types import CoroutineType
 from typing import Any
 
+from greenlet import GreenletExit
+
+from congress_dse.runtime.clock import now
 from congress_dse.runtime.waiting import Waiter
 
 LOG = logging.getLogger(__name__)
@@ -36,7 +40,8 @@ class Coroutines:
         self._waiter = waiter
         self.in_loop = in_loop
         self._owners: dict[Any, Any] = {}
-        self.stragglers: set[Any] = set()
+        self.draining: set[Any] = set()  # cancelled, and at their cleanup
+        self.stragglers: set[Any] = set()  # cancelled, and not over in time
 
     def finish(self, answer: Any, owner: Any = None) -> Any:
         """Wait for `answer` if it can be awaited, as a part of the turn of `owner`; its result.
@@ -48,6 +53,9 @@ class Coroutines:
         if self.in_loop():
             self._alone(answer)
             return None
+        waiter = self._waiter()
+        if waiter.foreign():
+            return self._from_thread(answer, waiter)
         return self.wait(self.task(answer), owner)
 
     def task(self, awaitable: Awaitable[Any]) -> asyncio.Future[Any]:
@@ -92,23 +100,35 @@ class Coroutines:
             _look(future)
             return
         future.cancel()
-        drained = self._waiter()
+        drained, end = self._waiter(), now() + DRAIN_S
         future.add_done_callback(drained.send)
-        late = False
+        self.draining.add(future)
         try:
-            late = not drained.wait(DRAIN_S)
+            while not future.done() and now() < end:
+                with contextlib.suppress(GreenletExit):  # killed again: it is ending already
+                    drained.wait(max(0.0, end - now()))
         finally:
+            self.draining.discard(future)
             if future.done():
                 _look(future)
             else:
                 self.stragglers.add(future)
                 future.add_done_callback(self._arrived)
-                if late:
-                    LOG.warning("%r has not ended %g s after it was cancelled", future, DRAIN_S)
+                LOG.warning("%r has not ended %g s after it was cancelled", future, DRAIN_S)
 
     def _arrived(self, future: asyncio.Future[Any]) -> None:
         self.stragglers.discard(future)
         _look(future)
+
+    def _from_thread(self, awaitable: Awaitable[Any], waiter: Waiter) -> Any:
+        """Have it awaited on the loop, and wait for it in the native thread that asks."""
+
+        def start() -> None:
+            self.task(awaitable).add_done_callback(waiter.send)
+
+        waiter.from_thread(start)
+        waiter.wait()
+        return waiter.value.result()
 
     def _alone(self, awaitable: Awaitable[Any]) -> None:
         task = self.task(awaitable)
@@ -191,4 +211,4 @@ def bring(future: asyncio.Future[Any], call: Callable[..., Any], *args: Any, **n
 
 
 def _is_exit(error: BaseException) -> bool:
-    return type(error).__name__ == "GreenletExit"
+    return isinstance(error, GreenletExit)

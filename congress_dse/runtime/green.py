@@ -39,6 +39,7 @@ from congress_dse.runtime import (
 from congress_dse.runtime.coroutines import Coroutines, Interop, bring
 from congress_dse.runtime.mailbox import Mailbox
 from congress_dse.runtime.runqueue import RunQueue
+from congress_dse.runtime.watchdog import Watchdog
 
 NAME = choice.chosen()
 PATCHED = NAME == choice.GREEN  # a synchronous library waits in greenthreads
@@ -88,13 +89,14 @@ class _Present:
     """What belongs to the hub of the process: its run queue, and its loop once there is one."""
 
     queue: RunQueue | None = None
+    hub: Any = None
     loop: Any = None
 
 
 def run_queue() -> RunQueue:
     """The run queue of the process's hub; to a native thread as well."""
     queue = _Present.queue
-    if queue is not None and queue.foreign():
+    if queue is not None and (_Present.hub is hubs.get_hub() or queue.foreign()):
         return queue
     hub = hubs.get_hub()
     try:
@@ -104,6 +106,7 @@ def run_queue() -> RunQueue:
             _leap_in_time(hub)
         queue = RunQueue(hub, _native_thread.get_ident, _way_in(hub))
         _Present.queue = hub.congress_dse_run_queue = queue
+        _Present.hub = hub
         return queue
 
 
@@ -139,13 +142,11 @@ def loop() -> asyncio.AbstractEventLoop:
 
 def in_loop() -> bool:
     """Whether the caller is a coroutine, or is called by one."""
-    if foreign():
-        return False
     if PATCHED:
-        return _Present.loop is not None and _Present.loop.inside()
-    hub = hubs.get_hub()
-    if getcurrent() is not hub.greenlet:
+        return _Present.loop is not None and getcurrent() is _Present.loop.greenlet
+    if _Present.hub is None or getcurrent() is not _Present.hub.greenlet:
         return False
+    hub = _Present.hub
     task = asyncio.current_task(hub.loop)
     return task is not None and not _is_hub(task)
 
@@ -158,10 +159,8 @@ def _is_hub(task: Any) -> bool:
 
 def may_wait() -> bool:
     """Whether the caller can wait: everybody but the hub and coroutines can."""
-    if foreign():
-        return True
-    current = getcurrent()
-    if current is hubs.get_hub().greenlet:
+    current, hub = getcurrent(), _Present.hub
+    if hub is not None and current is hub.greenlet:
         return False
     return _Present.loop is None or current is not _Present.loop.greenlet
 
@@ -402,4 +401,11 @@ def beside(call: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
     made = asyncio.Future[Any](loop=loop())
     thread = eventlet.spawn(bring, made, copy_context().run, call, *args)
     made.add_done_callback(lambda done: thread.kill() if done.cancelled() else None)
+    return made
+
+
+def watchdog(patience_s: float) -> Watchdog:
+    """Have a native thread name whoever blocks the hub for longer than `patience_s`."""
+    made = Watchdog(run_queue(), _native_thread, patience_s)
+    made.start()
     return made

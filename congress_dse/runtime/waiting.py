@@ -43,6 +43,14 @@ class Waiter:
             raise self._error
         return self.done
 
+    def foreign(self) -> bool:
+        """Whether the caller is a native thread beside that of the hub."""
+        return self._ready.foreign()
+
+    def from_thread(self, call: Callable[[], Any]) -> None:
+        """Have a call made in the thread of the hub."""
+        self._ready.from_thread(call)
+
     def send(self, value: Any = None) -> None:
         """Bring the value; a second one is ignored."""
         if not self.done:

@@ -14,7 +14,6 @@ from oslo_config import cfg
 from congress_dse import exceptions, sources
 from congress_dse.datasources.events import EVENTS, Events
 from congress_dse.runtime import chosen as runtime
-from congress_dse.runtime.green import greenthread
 from tests.support.cloud import Cloud
 from tests.support.engine import bus, serve, wait_for
 from tests.support.rabbit import local_url
@@ -310,4 +309,6 @@ def test_a_listener_ends_in_time_though_its_broker_does_not_answer(
 
 def threads():
     """The greenthreads that have begun and not ended."""
-    return {t for t in gc.get_objects() if isinstance(t, greenthread.GreenThread) and t}
+    from eventlet.greenthread import GreenThread
+
+    return {t for t in gc.get_objects() if isinstance(t, GreenThread) and t}

@@ -11,7 +11,14 @@ import pytest
 from congress_dse.runtime import choice, chosen
 
 ROOT = Path(__file__).parents[2]
-SUITE = ["hosts/test_coroutines.py", "hosts/test_interop.py", "hosts/test_lives.py"]
+SUITE = [
+    "hosts/test_coroutines.py",
+    "hosts/test_interop.py",
+    "hosts/test_lives.py",
+    "hosts/test_watchdog.py",
+    "hosts/test_two_clients.py",
+    "datasources/test_oslo_endpoints.py",
+]
 FULL = [*SUITE, "hosts/test_waits.py", "hosts/test_scenarios.py", "legacy", "api/test_v1.py"]
 
 DRIVERS = """

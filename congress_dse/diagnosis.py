@@ -1,0 +1,119 @@
+"""Diagnosis: what stands between an installation and a process without eventlet.
+
+Drivers are read, not run: an import of eventlet shows in the text of a module, and whether a poll
+is a coroutine function shows in its class.
+"""
+
+import ast
+import importlib.metadata
+import inspect
+import platform
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+LIBRARIES = (
+    "eventlet",
+    "greenlet",
+    "oslo.config",
+    "oslo.messaging",
+    "oslo.service",
+    "SQLAlchemy",
+    "httpx",
+    "uvloop",
+)
+GREEN = frozenset({"eventlet", "greenlet", "gevent"})
+BLOCKING = "its poll is a plain function: in mixed and asyncio it runs in a native thread"
+COROUTINE = "its poll is a coroutine function: it is awaited in every runtime"
+
+
+class Finding(NamedTuple):
+    """One thing about one subject; a `blocks` one stands between it and asyncio."""
+
+    subject: str
+    text: str
+    blocks: bool = False
+
+
+def versions() -> Iterator[Finding]:
+    """Python and the libraries that matter, as they are installed."""
+    yield Finding("Python", platform.python_version())
+    for name in LIBRARIES:
+        try:
+            yield Finding(name, importlib.metadata.version(name))
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding(name, "not installed")
+
+
+def requirers(library: str = "eventlet") -> Iterator[Finding]:
+    """The installed distributions that want `library` without being asked by an extra."""
+    for dist in importlib.metadata.distributions():
+        for wanted in dist.requires or ():
+            name = re.split(r"[^A-Za-z0-9._-]", wanted, maxsplit=1)[0]
+            if name.lower() == library and "extra ==" not in wanted:
+                yield Finding(str(dist.metadata["Name"]), f"requires {wanted}")
+
+
+def patched() -> Iterator[Finding]:
+    """What eventlet has patched in this process, if it is there at all."""
+    patcher = sys.modules.get("eventlet.patcher")
+    already = sorted(getattr(patcher, "already_patched", ()))
+    yield Finding("standard library", f"patched: {', '.join(already)}" if already else "unpatched")
+
+
+def unpatched(originals: dict[str, Any]) -> Iterator[Finding]:
+    """The modules that keep a lock or a socket from before the patch, by the names they have it."""
+    library = str(Path(inspect.__file__).parent)
+    for name, module in sorted(sys.modules.items()):
+        file = getattr(module, "__file__", None) or ""
+        own = not file.startswith(library) or "site-packages" in file
+        if not file or not own or name.startswith(("eventlet", "congress_dse.runtime")):
+            continue
+        kept = [key for key, value in list(vars(module).items()) if _among(value, originals)]
+        if kept:
+            text = f"has {', '.join(kept)} from before the patch: import the engine before it"
+            yield Finding(name, text)
+
+
+def driver(name: str, cls: type) -> Iterator[Finding]:
+    """What one driver is ready for."""
+    module = sys.modules.get(cls.__module__)
+    for line, imported in imports(module):
+        yield Finding(name, f"imports {imported} at line {line} of {cls.__module__}", blocks=True)
+    poll = getattr(cls, "update_from_datasource", None)
+    if poll is not None:
+        yield Finding(name, COROUTINE if inspect.iscoroutinefunction(poll) else BLOCKING)
+
+
+def imports(module: ModuleType | None) -> Iterator[tuple[int, str]]:
+    """(line, name) of each import of a library of greenlets in the text of a module."""
+    file = getattr(module, "__file__", None)
+    if not file:
+        return
+    for node in ast.walk(ast.parse(Path(file).read_text(encoding="utf-8"))):
+        for found in _imported(node):
+            if found.partition(".")[0] in GREEN:
+                yield getattr(node, "lineno", 0), found
+
+
+def verdict(findings: Iterable[Finding]) -> str:
+    """What is to be done, in one line."""
+    subjects = sorted({finding.subject for finding in findings if finding.blocks})
+    if not subjects:
+        return "nothing stands between this installation and runtime = asyncio"
+    return f"before runtime = asyncio: {', '.join(subjects)}"
+
+
+def _imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        return [node.module or ""]
+    return []
+
+
+def _among(value: Any, originals: dict[str, Any]) -> bool:
+    return any(value is original for original in originals.values())

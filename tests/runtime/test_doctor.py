@@ -1,0 +1,75 @@
+"""The command doctor: what stands between an installation and one without eventlet."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from congress_dse.runtime import choice
+
+CONF = """
+[api]
+enabled = false
+[datasource:mine]
+driver = {path}
+"""
+DRIVER = """
+from congress_dse.datasources.datasource_driver import PollingDataSourceDriver
+{head}
+
+class Mine(PollingDataSourceDriver):
+    {kind}def update_from_datasource(self):
+        self.state["t"] = {{(1,)}}
+
+def d6service(name, keys, inbox, datapath, args):
+    return Mine(name, keys, inbox, datapath, args)
+"""
+
+
+@pytest.fixture
+def doctor(tmp_path):
+    def run(head="", kind="", runtime="green"):
+        (tmp_path / "mine_driver.py").write_text(DRIVER.format(head=head, kind=kind))
+        conf = tmp_path / "c.conf"
+        conf.write_text(CONF.format(path=tmp_path / "mine_driver.py"))
+        command = [sys.executable, "-m", "congress_dse", "doctor", "--json"]
+        done = subprocess.run(
+            [*command, "--config-file", str(conf)],
+            env={**os.environ, choice.VARIABLE: runtime},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert not done.stderr, done.stderr
+        return done.returncode, json.loads(done.stdout)
+
+    return run
+
+
+def texts(found, group):
+    return [f"{one['subject']}: {one['text']}" for one in found[group]]
+
+
+def test_a_driver_that_imports_eventlet_stands_in_the_way(doctor):
+    code, found = doctor(head="from eventlet import sleep")
+    assert code == 1
+    assert any("mine: imports eventlet at line 3" in text for text in texts(found, "drivers"))
+    assert found["verdict"][0]["text"] == "before runtime = asyncio: mine"
+
+
+@pytest.mark.parametrize("runtime", choice.RUNTIMES)
+def test_one_that_does_not_is_told_how_it_will_be_polled(doctor, runtime):
+    code, found = doctor(kind="async ", runtime=runtime)
+    assert code == 0
+    assert any("is awaited in every runtime" in text for text in texts(found, "drivers"))
+    patched = texts(found, "patches")[0]
+    assert ("patched: " in patched) == (runtime == "green")
+    assert found["runtime"][0]["text"] == runtime
+    assert any(text.startswith("Python: 3.") for text in texts(found, "libraries"))
+
+
+def test_a_plain_poll_is_said_to_run_in_a_thread(doctor):
+    _, found = doctor()
+    assert any("in a native thread" in text for text in texts(found, "drivers"))
