@@ -256,10 +256,14 @@ def proof(lock: Any) -> bool:
         connection = vars(lock).get("_conn")  # a session's: tooz has no word for looking at it
     if connection is None:
         return bool(lock.heartbeat())
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-        cursor.fetchone()
-    connection.commit()
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            cursor.fetchone()
+        connection.commit()
+    except Exception as error:  # noqa: BLE001 (of whatever library it is; the session is gone)
+        LOG.debug("coordination: %s", error)
+        return False
     return True
 
 

@@ -21,7 +21,7 @@ from tests.support.redis import redis_server
 
 SCRIPT = Path(__file__).with_name("keeper.py")
 LEASE_S = 3
-LONG = ["file", "mysql"] if os.environ.get("CONGRESS_DSE_FULL") == "1" else []
+LONG = ["redis", "file", "mysql"] if os.environ.get("CONGRESS_DSE_FULL") == "1" else []
 
 
 class Node:
@@ -125,7 +125,7 @@ def database(scheme, where):
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("service", ["redis", "postgresql", *LONG], indirect=True)
+@pytest.mark.parametrize("service", ["postgresql", *LONG], indirect=True)
 def test_a_node_that_is_killed_is_replaced_and_no_source_ever_has_two(service, tmp_path):
     nodes = [Node(service, name, tmp_path) for name in ("one", "other")]
     try:
@@ -136,6 +136,41 @@ def test_a_node_that_is_killed_is_replaced_and_no_source_ever_has_two(service, t
         heir.end(signal.SIGTERM)
         assert not overlaps(nodes)
     finally:
+        for node in nodes:
+            node.end()
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("service", ["postgresql"], indirect=True)
+def test_a_database_that_cuts_every_session_and_is_away_for_a_while(service, tmp_path):
+    import sqlalchemy as sa
+
+    name = service.rpartition("/")[2]
+    url = "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+
+    def allow(yes):
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS {yes}")
+            if not yes:  # the locks are free at this moment, and nobody has been told
+                cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+                connection.exec_driver_sql(cut, (name,))
+
+    nodes = [Node(service, each, tmp_path) for each in ("one", "other")]
+    try:
+        for away in (True, False):
+            wait_for(lambda: sorted([*nodes[0].has(), *nodes[1].has()]) == NAMES, within_s=60)
+            allow(False)
+            if not away:
+                allow(True)
+            wait_for(lambda: not nodes[0].has() | nodes[1].has(), within_s=60)
+            allow(True)
+        wait_for(lambda: sorted([*nodes[0].has(), *nodes[1].has()]) == NAMES, within_s=60)
+        for node in nodes:
+            node.end(signal.SIGTERM)
+        assert not overlaps(nodes)
+    finally:
+        allow(True)
         for node in nodes:
             node.end()
 

@@ -59,6 +59,10 @@ def test_every_node_of_the_bus_answers_and_a_blocked_one_is_shown_as_such(engine
     assert told["running"]
     assert "block_natively" in told["stack"]
     assert engine.get("waits")["circles"] == []
+    assert engine.gauge("congress_dse_worker_blocked_seconds", worker="engine.0") > 0
+    assert engine.gauge("congress_dse_worker_blocked_seconds", worker="engine.1") == 0
+    assert engine.gauge("congress_dse_worker_up", worker="engine.0") == 1
+    assert engine.gauge("congress_dse_table_rows", service="blocker", table="t") == 2
     (said,) = [r for r in engine.ask("inquire", what="node") if r["worker"] == "engine.0"]
     assert said["blocked_s"] > 0
     assert said["answer"]["results"][0]["worker"] == "engine.0"

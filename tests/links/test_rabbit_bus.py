@@ -13,9 +13,10 @@ import pytest
 from congress_dse import exceptions
 from congress_dse.d6cage import d6Cage
 from congress_dse.deepsix import deepSix
-from congress_dse.links import rabbit, roll
+from congress_dse.links import rabbit, roll, wire
 from congress_dse.links.broker_state import BrokerLimits
 from congress_dse.links.local import Local
+from congress_dse.links.parcels import Packer
 from congress_dse.links.rabbit import LIMITS, NAME, Rabbit
 from congress_dse.runtime import chosen as runtime
 from tests.links.nodes import Node
@@ -23,7 +24,7 @@ from tests.support.engine import wait_for
 from tests.support.fault_proxy import FaultProxy
 
 FULL = bool(os.environ.get("CONGRESS_DSE_FULL"))  # the long versions, of minutes
-RESTARTS = 20 if FULL else 3
+RESTARTS = 20 if FULL else 1
 QUICK = BrokerLimits(
     **{**vars(LIMITS), "heartbeat_s": 2, "probe_s": 0.5, "probe_limit_s": 3, "confirm_limit_s": 5}
 )
@@ -105,6 +106,10 @@ def met(cage):
 
 def link(cage):
     return cage.bus.links[NAME].transport
+
+
+def meetings(cage):
+    return {node: meeting.mine for node, meeting in link(cage).roll.meetings.items()}
 
 
 def source(cage, name="source"):
@@ -297,11 +302,12 @@ def test_several_followers_cost_the_publisher_one_copy(rabbit_node):
         publisher, followers = source(one), [follower(cage) for cage in others]
         publisher.put({(0,)})
         wait_for(lambda: all(f.rows() == {(0,)} for f in followers))
-        before = link(one).broker.statistics().published
+        before, met_as = link(one).broker.statistics().published, meetings(one)
         for n in range(1, 101):
             publisher.put({(n,)})
             runtime.sleep(0.002)
         wait_for(lambda: all(f.rows() == {(100,)} for f in followers))
+        assert meetings(one) == met_as, "it came by the topic, and not as what was lost"
         copies = link(one).broker.statistics().published - before
         assert copies < 130, "a change is published once, and its number a few times"
 
@@ -336,7 +342,7 @@ def test_orders_are_carried_out_once_though_they_come_twice(rabbit_node):
         wait_for(lambda: other.bus.taken("source"))
         for n in range(300):
             other.tell("source", "do", n)
-            if n % 100 == 50:
+            if n % 150 == 75:
                 rabbit_node.close_all_connections("again")
             runtime.sleep(0.002)
         wait_for(lambda: len(doer.done) >= 300, AGAIN_S)
@@ -444,6 +450,36 @@ def test_what_a_stranger_sends_over_the_broker_hurts_nobody(rabbit_node, caplog)
     stranger.broker.close(1)
     wait_for(lambda: stranger.state == "closed")
     assert caplog.text.count("is none of ours") == 2, "one line, not a flood"
+
+
+NONSENSE = {
+    "an unknown kind": ["evil"],
+    "a beacon of nothing": ["beacon", "x", {}],
+    "a hello of nothing": ["hello"],
+    "routes that are none": ["routes", [["x", ["k" * 300], 1]]],
+    "values of other types": ["sub", 1, 2, 3, 4],
+}
+
+
+def test_a_node_that_sends_nonsense_is_left_out_and_hurts_nobody(rabbit_node, caplog):
+    stranger = Node(rabbit_node.url, "stranger")
+    stranger.broker.start()
+    with bus(rabbit_node.url, rabbit_node.url) as (one, other):
+        publisher, far = source(one), follower(other)
+        wait_for(lambda: stranger.state == "up")
+        for name, message in NONSENSE.items():
+            packer = Packer(name, 1, list, runtime.now)
+            for sent in (["beacon", 0, {}], message):
+                packer.add("node.n1@test", [], [wire.encode(sent)], direct=True)
+                packer.cut()
+            for key, body in packer.take():
+                assert stranger.broker.publish(key, body)
+        wait_for(lambda: caplog.text.count("is left out for what it sent") == len(NONSENSE))
+        assert met(other) == 1
+        publisher.put({(1,)})
+        wait_for(lambda: far.rows() == {(1,)})
+    stranger.broker.close(1)
+    wait_for(lambda: stranger.state == "closed")
 
 
 def test_a_node_name_that_is_a_pattern_is_refused():

@@ -123,6 +123,14 @@ class Engine:
         except urllib.error.HTTPError as error:
             return error.code, json.load(error)
 
+    def gauge(self, name, **labels):
+        """The value of one gauge of ``/metrics``."""
+        with urllib.request.urlopen(f"{self.root}/metrics", timeout=30) as answer:
+            families = text_string_to_metric_families(answer.read().decode())
+            samples = [s for family in families for s in family.samples if s.name == name]
+        (found,) = [s.value for s in samples if s.labels == labels]
+        return found
+
     def counters(self):
         """Every counter of ``/metrics``, by name and labels."""
         with urllib.request.urlopen(f"{self.root}/metrics", timeout=30) as answer:
