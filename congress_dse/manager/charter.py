@@ -81,4 +81,3 @@ class Charter:
     sealed: Sealed
     parked: tuple[str, ...] = ()
     slots: tuple[int, ...] = (0,)
-    measure_memory: bool = False

@@ -138,7 +138,6 @@ class Nursery:
                 sealed=Sealed(outfit.parts),
                 parked=tuple(parked),
                 slots=tuple(slots),
-                measure_memory=bool(outfit.spec.max_rss_b),
             )
 
         return Child(charter)

@@ -164,6 +164,6 @@ def resident_b() -> int:
     """The memory this process has in use."""
     with contextlib.suppress(OSError), open("/proc/self/statm", encoding="ascii") as statm:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    # Loaded only where it is wanted: most workers measure nothing.
+    # Loaded only where it is wanted: most workers have the file.
     rss_b: int = import_module("psutil").Process().memory_info().rss
     return rss_b

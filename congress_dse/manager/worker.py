@@ -91,8 +91,8 @@ class Worker:
 
     def _beat(self) -> None:
         self._box.beat()
-        rss_b = posix.resident_b() if self._charter.measure_memory else 0
-        self._link.send({"is": "alive", "requests": self._place.requests, "rss_b": rss_b})
+        told = {"requests": self._place.requests, "rss_b": posix.resident_b()}
+        self._link.send({"is": "alive", **told})
 
     def _wake(self) -> None:
         with contextlib.suppress(OSError):

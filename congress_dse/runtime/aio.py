@@ -21,7 +21,7 @@ from congress_dse.d6message import d6msg
 from congress_dse.runtime import native, turns, waiting
 from congress_dse.runtime.aio_hub import Hub, Hubs, get_hub
 from congress_dse.runtime.clock import now
-from congress_dse.runtime.coroutines import Coroutines, Interop, bring
+from congress_dse.runtime.coroutines import Coroutines, Interop, bring, stack_of
 from congress_dse.runtime.mailbox import Mailbox
 from congress_dse.runtime.runqueue import BATCH, RunQueue
 from congress_dse.runtime.watchdog import Watchdog
@@ -339,8 +339,7 @@ class Actor(turns.Turns):
     def _stack(self) -> traceback.StackSummary:
         task = coroutines.owned_by(self)
         if isinstance(task, asyncio.Task):
-            frames = task.get_stack()
-            return traceback.StackSummary.extract((f, f.f_lineno) for f in frames)
+            return stack_of(task)
         frame = self.gr_frame
         return traceback.StackSummary() if frame is None else traceback.extract_stack(frame)
 

@@ -8,6 +8,7 @@ then is a straggler, and is told.
 import asyncio
 import contextlib
 import logging
+import traceback
 from collections.abc import Awaitable, Callable, Coroutine
 from types import CoroutineType
 from typing import Any
@@ -139,6 +140,18 @@ class Coroutines:
         self.stragglers.discard(future)
         if not future.cancelled() and future.exception() is not None:
             LOG.error("a coroutine that nobody waited for failed", exc_info=future.exception())
+
+
+def stack_of(task: "asyncio.Task[Any]") -> traceback.StackSummary:
+    """Where a task waits: its coroutine, and what that awaits, down to the innermost."""
+    frames: list[tuple[Any, int]] = []
+    inner: Any = task.get_coro()
+    while inner is not None:
+        frame = getattr(inner, "cr_frame", None)
+        if frame is not None:
+            frames.append((frame, frame.f_lineno))
+        inner = getattr(inner, "cr_await", None)
+    return traceback.StackSummary.extract(frames)
 
 
 async def _awaiting(awaitable: Awaitable[Any]) -> Any:

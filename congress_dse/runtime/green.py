@@ -36,7 +36,7 @@ from congress_dse.runtime import (
     turns,
     waiting,
 )
-from congress_dse.runtime.coroutines import Coroutines, Interop, bring
+from congress_dse.runtime.coroutines import Coroutines, Interop, bring, stack_of
 from congress_dse.runtime.mailbox import Mailbox
 from congress_dse.runtime.runqueue import RunQueue
 from congress_dse.runtime.watchdog import Watchdog
@@ -198,8 +198,8 @@ class Actor(turns.Turns, greenthread.GreenThread):  # type: ignore[misc]
     failures_are: ClassVar[tuple[type[BaseException], ...]] = Failure
     killed_is: ClassVar[type[BaseException]] = GreenletExit
     not_its_own: ClassVar[tuple[str, ...]] = (
+        *turns.Turns.not_its_own,
         str(Path(eventlet.__file__).parent),
-        str(Path(__file__).parent.parent),
     )
 
     def __init__(self) -> None:
@@ -284,8 +284,7 @@ class Actor(turns.Turns, greenthread.GreenThread):  # type: ignore[misc]
     def _stack(self) -> traceback.StackSummary:
         task = coroutines.owned_by(self)
         if isinstance(task, asyncio.Task):
-            frames = task.get_stack()
-            return traceback.StackSummary.extract((f, f.f_lineno) for f in frames)
+            return stack_of(task)
         frame = self.gr_frame
         return traceback.StackSummary() if frame is None else traceback.extract_stack(frame)
 

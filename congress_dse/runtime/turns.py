@@ -5,6 +5,7 @@ in the reader's own turn, so a reader that is killed while it waits, or while it
 loses none.
 """
 
+import asyncio
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -17,8 +18,8 @@ from congress_dse.runtime.runqueue import Alarm, Hub, RunQueue
 from congress_dse.runtime.timers import Timer, Timers
 from congress_dse.tracing import here
 
-_HERE = str(Path(__file__).parent)
 _OURS = str(Path(__file__).parent.parent)
+_ASYNCIO = str(Path(asyncio.__file__).parent)
 
 
 class Turns:
@@ -36,7 +37,7 @@ class Turns:
     # What the code of a service may raise and live on, what ends it, and whose code is not its own.
     failures_are: ClassVar[tuple[type[BaseException], ...]]
     killed_is: ClassVar[type[BaseException]]
-    not_its_own: ClassVar[tuple[str, ...]] = (_OURS,)
+    not_its_own: ClassVar[tuple[str, ...]] = (_OURS, _ASYNCIO)
 
     _hub: Hub
     _ready: RunQueue

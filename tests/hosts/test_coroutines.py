@@ -187,6 +187,19 @@ def test_a_coroutine_that_does_not_end_is_a_straggler_after_the_deadline(
     wait_for(lambda: not runtime.coroutines.stragglers)
 
 
+def test_an_ask_that_is_late_tells_which_await_the_receiver_is_at(host):
+    class Deep(Async):
+        async def reqhandler(self, msg):
+            await self.inner()
+
+        async def inner(self):
+            await asyncio.sleep(3600)
+
+    host.createservice("s", factory=Deep)
+    with pytest.raises(exceptions.AskTimeout, match=r"test_coroutines.py:\d+ in inner"):
+        host.ask("s", "x", timeout_s=0.2)
+
+
 def test_a_coroutine_calls_what_waits_beside_itself(host, make):
     class Mixed(Async):
         async def reqhandler(self, msg):

@@ -40,6 +40,12 @@ def test_workers_that_grow_are_exchanged_one_at_a_time(start):
     assert not any("crash" in line or "killed" in line for line in app.lines)
 
 
+def test_the_memory_of_a_worker_without_a_limit_is_told_too(start, tmp_path):
+    app = start("lump.py", "runtime", "plain", "liveness", 2, "trigger", tmp_path / "never")
+    app.ready(1)
+    wait_for(lambda: app.workers()[0]["rss_b"] > MB, what=app.workers)
+
+
 @pytest.mark.parametrize("out_max", [1, 2])
 def test_workers_that_age_are_exchanged_at_most_so_many_at_once(start, out_max):
     app = start("grower.py", "max_age_s", 1.0, "out_max", out_max)
