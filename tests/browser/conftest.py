@@ -69,13 +69,13 @@ class Served:
         fresh.replace(self.folder / "tables" / f"{name}.csv")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # Playwright's timers are no other tests' business
 def browser():
     with chromium() as found:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def engine(browser, tmp_path_factory):
     """Two workers, 1,000 services, a table of 100,000 rows, and one of each kind of trouble."""
     folder = tmp_path_factory.mktemp("dashboard")
