@@ -48,9 +48,7 @@ def run(url, calls, at_once):
     client = oslo.get_rpc_client(transport, oslo.Target(topic=topic), timeout=60)
     beside(lambda: client.call({}, "work"))  # connections are made with the first
     begun, used = time.monotonic(), time.process_time()
-    asking = [
-        runtime.spawn(beside, lambda: client.call({}, "work")) for _ in range(calls)
-    ]
+    asking = [runtime.spawn(beside, lambda: client.call({}, "work")) for _ in range(calls)]
     for thread in asking:
         thread.wait()
     return time.monotonic() - begun, endpoint.most, time.process_time() - used
@@ -70,9 +68,9 @@ def main():
     print(f"{options.calls} calls of {WAIT_S} s at once over {options.url.split(':')[0]}")
     for mode in MODES:
         for at_once, what in ((0, "threads"), (1000, "tasks")):
+            child = ["--url", options.url, "--calls", str(options.calls), "--child", str(at_once)]
             done = subprocess.run(
-                [sys.executable, "-W", "ignore", "-m", "benchmarks.endpoints"]
-                + ["--url", options.url, "--calls", str(options.calls), "--child", str(at_once)],
+                [sys.executable, "-W", "ignore", "-m", "benchmarks.endpoints", *child],
                 env={**os.environ, "CONGRESS_DSE_RUNTIME": mode},
                 capture_output=True,
                 text=True,

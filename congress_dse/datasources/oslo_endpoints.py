@@ -237,7 +237,8 @@ def _in_tasks(base: Any) -> Any:
     """A class of servers whose calls are tasks."""
 
     class Server(base):  # type: ignore[misc]
-        # Its start, stop and wait stay its base's, which orders them by their names.
+        """Start, stop and wait stay its base's, which orders them by their names."""
+
         def __init__(self, tasks: Tasks, *args: Any, **named: Any) -> None:
             super().__init__(*args, **named)
             self._executor_cls = self._executor_of_tasks = tasks
