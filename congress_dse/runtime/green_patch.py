@@ -43,7 +43,7 @@ def patch() -> None:
 
 
 def unpatched() -> list[str]:
-    """What of the standard library waits without the hub, though eventlet can have it wait there."""
+    """What of the standard library waits without the hub, though eventlet has its own of it."""
     return [
         f"{module}.{name}"
         for (module, name), own in WAITS.items()
