@@ -5,6 +5,7 @@ import contextlib
 import gc
 import os
 import threading
+from pathlib import Path
 
 import greenlet as raw
 import pytest
@@ -219,6 +220,31 @@ def test_native_threads_call_into_services(host, settle, wait_for):
     settle(host)
     assert errors == []
     assert service.total == 2000
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are not to be seen")
+def test_a_native_thread_that_waits_for_ours_opens_no_files(wait_for):
+    native, inside = runtime.unpatched("threading"), []
+    go = native.Event()
+
+    def work():
+        inside.append(runtime.finish(twice(1)))
+        go.wait(60)
+
+    def files():
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    assert runtime.finish(twice(1)) == 2  # there is a loop
+    before = files()
+    threads = [native.Thread(target=work) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_for(lambda: inside == [2] * 20)
+        assert files() < before + 10
+    finally:
+        go.set()
+    wait_for(lambda: not any(t.is_alive() for t in threads))
 
 
 class Witness(deepsix.deepSix):
