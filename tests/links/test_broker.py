@@ -4,6 +4,7 @@ import logging
 import re
 import socket
 import time
+from contextlib import suppress
 
 import pytest
 import trustme
@@ -159,20 +160,24 @@ def test_the_next_host_serves_when_the_first_is_dead(rabbit_node):
 
 
 def test_a_port_that_speaks_something_else_is_named_and_tried_again(caplog):
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    sockets = runtime.unpatched("socket")
+    with sockets.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
 
         def babble():
-            while True:
-                one, _ = server.accept()
-                one.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 100)
-                one.close()
+            with suppress(OSError):  # the end of the test
+                while True:
+                    one, _ = server.accept()
+                    with one, suppress(OSError):
+                        one.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 100)
 
-        babbler = runtime.spawn(babble)
+        babbler = native.Thread(target=babble, daemon=True)  # it waits and knows of no hub
+        babbler.start()
         with joined(f"rabbit://127.0.0.1:{port}/", "ada", up=False) as ada:
             wait_for(lambda: ada.state == "down")
             assert "no AMQP" in ada.broker.statistics().last_error
-        babbler.kill()
+        server.shutdown(socket.SHUT_RDWR)
+        babbler.join()
     assert "Traceback" not in caplog.text
 
 
