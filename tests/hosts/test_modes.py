@@ -20,6 +20,16 @@ SUITE = [
     "datasources/test_oslo_endpoints.py",
 ]
 FULL = [*SUITE, "hosts/test_waits.py", "hosts/test_scenarios.py", "legacy", "api/test_v1.py"]
+SERVER = ["api/test_server.py", "api/test_events.py"]
+LINKS = [
+    "links/test_broker.py::test_a_port_that_speaks_something_else_is_named_and_tried_again",
+    "links/test_conversations.py::test_a_follower_at_the_far_side_gets_the_table_and_every_change[unix]",
+    "links/test_rabbit_bus.py::test_connections_that_an_operator_closes",
+    "links/test_rabbit_bus.py::test_a_large_table_crosses_in_parts",
+    "links/test_rabbit_bus.py::test_a_request_that_waited_too_long_at_the_broker_is_not_carried_out",
+]
+FULL_LINKS = ["links/test_broker.py", "links/test_conversations.py", "links/test_rabbit_bus.py"]
+LONG = bool(os.environ.get("CONGRESS_DSE_FULL"))
 
 DRIVERS = """
 import asyncio, time
@@ -101,10 +111,29 @@ def others():
 @pytest.mark.parametrize("runtime", others())
 def test_the_suite_passes_unchanged(runtime):
     """In asyncio no module of the suite can import eventlet; see the conftest."""
-    suite = FULL if os.environ.get("CONGRESS_DSE_FULL") else SUITE
-    env = {choice.VARIABLE: runtime}
+    unchanged(FULL if LONG else SUITE, runtime)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("runtime", others() if LONG else [choice.ASYNCIO])
+def test_the_server_keeps_its_limits_and_its_end(runtime):
+    """In mixed the server is the same."""
+    unchanged(SERVER, runtime)
+
+
+@pytest.mark.rabbit
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("runtime", others() if LONG else [r for r in others() if r != "uvloop"])
+def test_links_hold_what_they_promise(runtime):
+    """Never with the tests of minutes: those are of brokers and networks, not of a runtime."""
+    unchanged(FULL_LINKS if LONG else LINKS, runtime, CONGRESS_DSE_FULL="")
+
+
+def unchanged(suite, runtime, **env):
+    """Have tests pass in another runtime."""
+    env[choice.VARIABLE] = runtime
     if runtime == "uvloop":
-        env = {choice.VARIABLE: "asyncio", "CONGRESS_DSE_UVLOOP": "1"}
+        env |= {choice.VARIABLE: "asyncio", "CONGRESS_DSE_UVLOOP": "1"}
     assert "passed" in run([f"tests/{name}" for name in suite], **env)
 
 
