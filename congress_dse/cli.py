@@ -33,7 +33,6 @@ COMMANDS = {
     "leases": "show which sources this engine may run, of several engines",
     "timeline": "show what happened, also before the last start",
     "log-level": "set the level of the log of a running engine",
-    "stacks": "show the stacks of one worker, also while its hub is blocked",
     "routes": "show every link's state, and where each key of the bus leads",
     "parked": "show work that ended its workers too often, or give it out again",
     "completion": "print the tab completion for bash, zsh or fish",

@@ -56,11 +56,6 @@ def level(control: str, name: str, *, as_json: bool = False) -> int:
     return _run(control, {"command": "level", "level": name}, as_json, _plain)
 
 
-def stacks(control: str, name: str, *, as_json: bool = False) -> int:
-    """Show the stacks of one worker, also while its hub is blocked."""
-    return _run(control, {"command": "stacks", "name": name}, as_json, lambda text: [str(text)])
-
-
 def parked(control: str, *, replay: tuple[str, str] | None = None, as_json: bool = False) -> int:
     """Show work that is parked, or give one piece (service, key) to a worker again."""
     if replay:

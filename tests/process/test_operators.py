@@ -38,8 +38,7 @@ def test_the_commands_show_and_change_the_fleet(start, capsys):
     assert commands.workers(app.control, restart="Stock.0") == 0
     app.ready(2, "Stock")
     assert commands.level(app.control, "debug") == 0
-    assert commands.stacks(app.control, "Till.0") == 0
-    assert "plain.py" in capsys.readouterr().out
+    assert "plain.py" in app.ask("stacks", name="Till.0")
     assert commands.stop(app.control) == 0
     assert app.wait() == 0
     assert not os.path.exists(app.control)
