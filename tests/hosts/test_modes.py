@@ -107,6 +107,11 @@ def others():
     return [*found, *(["uvloop"] if importlib.util.find_spec("uvloop") else [])]
 
 
+def loops():
+    """Those that run on a loop of asyncio's own."""
+    return [runtime for runtime in others() if runtime != "uvloop"]
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("runtime", others())
 def test_the_suite_passes_unchanged(runtime):
@@ -115,7 +120,7 @@ def test_the_suite_passes_unchanged(runtime):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("runtime", others() if LONG else [choice.ASYNCIO])
+@pytest.mark.parametrize("runtime", loops() if LONG else [choice.ASYNCIO])
 def test_the_server_keeps_its_limits_and_its_end(runtime):
     """In mixed the server is the same."""
     unchanged(SERVER, runtime)
@@ -123,7 +128,7 @@ def test_the_server_keeps_its_limits_and_its_end(runtime):
 
 @pytest.mark.rabbit
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("runtime", others() if LONG else [r for r in others() if r != "uvloop"])
+@pytest.mark.parametrize("runtime", loops())
 def test_links_hold_what_they_promise(runtime):
     """Never with the tests of minutes: those are of brokers and networks, not of a runtime."""
     unchanged(FULL_LINKS if LONG else LINKS, runtime, CONGRESS_DSE_FULL="")
