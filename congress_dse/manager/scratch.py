@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import tempfile
+from _thread import allocate_lock
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib import import_module
@@ -19,6 +20,8 @@ from congress_dse.manager import posix
 
 PREFIX = "congress-dse-"
 OWNER = "owner"  # the file's name
+# A process's end waits for a sweep in another of its threads; never a lock of greenthreads.
+_SWEEPING = allocate_lock()
 SAME_MOMENT_S = 2.0  # two readings of when a process began may differ by this much
 
 
@@ -53,11 +56,23 @@ def home() -> str:
 
 def sweep() -> None:
     """Remove the directories of this user whose owners are dead."""
-    with suppress(OSError):
+    with _SWEEPING, suppress(OSError):
         for path in _left():
             with suppress(OSError, ValueError, TypeError):
                 if not _lives(path / OWNER):
-                    shutil.rmtree(path, ignore_errors=True)
+                    _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """Remove a directory, the owner's file last: what others still put in is left to the next."""
+    for entry in path.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        elif entry.name != OWNER:
+            entry.unlink(missing_ok=True)
+    if [entry.name for entry in path.iterdir()] == [OWNER]:
+        (path / OWNER).unlink(missing_ok=True)
+        path.rmdir()
 
 
 def _left() -> Iterator[Path]:

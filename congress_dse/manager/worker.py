@@ -28,7 +28,8 @@ from congress_dse.manager.port import Loop, choose
 from congress_dse.manager.roster import EXIT_BOOT_FAILED
 
 LOG = logging.getLogger(__name__)
-ORPHAN_S = 1.2  # from the master's death to ours, at most
+SWEEP_AGAIN_S = 0.1
+ORPHAN_S = 1.1  # and a sweep twice: from the master's death to ours, at most
 EXIT_ORPHANED = 4
 STACKS_MAX = 200_000  # characters of stacks in one answer
 _native_sleep = time.sleep  # kept before anything patches it
@@ -116,7 +117,9 @@ class Worker:
         if self._life.is_ready:
             self._life.post({"order": "orphan"})
             _native_sleep(ORPHAN_S)
-        scratch.sweep()  # what the master left: nobody else may come by
+        for pause_s in (0.0, SWEEP_AGAIN_S):
+            _native_sleep(pause_s)  # workers that end together keep each other's hands off
+            scratch.sweep()  # what the master left: nobody else may come by
         os._exit(EXIT_ORPHANED)
 
     def _inquired(self, order: Message) -> None:

@@ -96,7 +96,8 @@ class _Present:
 def run_queue() -> RunQueue:
     """The run queue of the process's hub; to a native thread as well."""
     queue = _Present.queue
-    if queue is not None and (_Present.hub is hubs.get_hub() or queue.foreign()):
+    # A native thread that asked for its hub would be made one, with files of its own.
+    if queue is not None and (queue.foreign() or _Present.hub is hubs.get_hub()):
         return queue
     hub = hubs.get_hub()
     try:

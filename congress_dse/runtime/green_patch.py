@@ -1,15 +1,63 @@
 """The standard library made to wait on eventlet, also for those who imported it earlier."""
 
+import sys
+from importlib import import_module
 from typing import Any
 
 import eventlet
 
+from congress_dse import exceptions
+
+# What waits by way of the hub once it is patched, and the module that says it is its own before.
+# Who puts something else in its place, as tools of tests do, knows what they do.
+WAITS = {
+    ("socket", "socket"): "socket",
+    ("ssl", "SSLSocket"): "ssl",
+    ("select", "select"): "select",
+    ("time", "sleep"): "time",
+    ("_thread", "allocate_lock"): "_thread",
+    ("_thread", "start_new_thread"): "_thread",
+    ("threading", "Lock"): "_thread",
+    ("queue", "Queue"): "queue",
+    ("subprocess", "Popen"): "subprocess",
+}
+GREEN = {"_thread": "thread", "queue": "Queue"}  # modules that eventlet calls otherwise
+
 
 def patch() -> None:
-    """Patch the standard library; once is enough, and again does no harm."""
+    """Patch the standard library; once is enough, and again does no harm.
+
+    Raises ConfigError where a part of it that the runtime needs stays unpatched: eventlet patches
+    a module once, also if that was put back or loaded anew since.
+    """
     eventlet.monkey_patch()
+    left = unpatched()
+    if left:
+        raise exceptions.ConfigError(
+            f"runtime green: {', '.join(left)} would block the hub: eventlet has patched the "
+            "standard library before, and what it patched was put back or loaded anew since; "
+            "import the engine before that, or choose runtime mixed or asyncio"
+        )
     _mend_contexts()
     _mend_handshakes()
+
+
+def unpatched() -> list[str]:
+    """What of the standard library waits without the hub, though eventlet has its own of it."""
+    return [
+        f"{module}.{name}"
+        for (module, name), own in WAITS.items()
+        if _home(sys.modules.get(module), name) == own != _home(_green(module), name)
+    ]
+
+
+def _green(module: str) -> Any:
+    """What eventlet puts in the place of a module's names."""
+    return import_module(f"eventlet.green.{GREEN.get(module, module)}")
+
+
+def _home(module: Any, name: str) -> Any:
+    return getattr(getattr(module, name, None), "__module__", None)
 
 
 def _mend_contexts() -> None:

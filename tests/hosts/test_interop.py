@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import gc
+import os
 import threading
+from pathlib import Path
 
 import greenlet as raw
 import pytest
@@ -218,6 +220,92 @@ def test_native_threads_call_into_services(host, settle, wait_for):
     settle(host)
     assert errors == []
     assert service.total == 2000
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are not to be seen")
+def test_a_native_thread_that_waits_for_ours_opens_no_files(wait_for):
+    native, inside = runtime.unpatched("threading"), []
+    go = native.Event()
+
+    def work():
+        inside.append(runtime.finish(twice(1)))
+        go.wait(60)
+
+    def files():
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    assert runtime.finish(twice(1)) == 2  # there is a loop
+    before = files()
+    threads = [native.Thread(target=work) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_for(lambda: inside == [2] * 20)
+        assert files() < before + 10
+    finally:
+        go.set()
+    wait_for(lambda: not any(t.is_alive() for t in threads))
+
+
+class Witness(deepsix.deepSix):
+    """Counts, and notes the native threads that its handlers ran in."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.told, self.threads = [], set()
+
+    def cmdhandler(self, msg):
+        self.threads.add(threading.get_native_id())
+        self.told.append(msg.body)
+
+    def reqhandler(self, msg):
+        self.threads.add(threading.get_native_id())
+        return msg.body
+
+
+class AwaitingWitness(Witness):
+    async def cmdhandler(self, msg):
+        await asyncio.sleep(0)
+        super().cmdhandler(msg)
+
+    async def reqhandler(self, msg):
+        await asyncio.sleep(0)
+        return super().reqhandler(msg)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(not os.environ.get("CONGRESS_DSE_FULL"), reason="takes seconds")
+def test_a_hundred_thousand_calls_of_native_threads_lose_and_mix_up_nothing(host, settle, wait_for):
+    """Scenario 17, whole: tells and asks, to plain and coroutine handlers, from eight threads."""
+    names, each = ("a", "b", "c", "d"), 12_500
+    kinds = (Witness, AwaitingWitness, Witness, AwaitingWitness)
+    services = [host.createservice(n, factory=k) for n, k in zip(names, kinds, strict=True)]
+    native, errors = runtime.unpatched("threading"), []
+
+    def work(me):
+        try:
+            for n in range(each):
+                if n % 2:
+                    assert host.ask(names[n // 2 % 4], "x", (me, n), timeout_s=60) == (me, n)
+                else:
+                    host.tell(names[n // 2 % 4], "x", (me, n))
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [native.Thread(target=work, args=(me,)) for me in range(8)]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: not any(t.is_alive() for t in threads), within_s=500)
+    settle(host)
+    assert errors == []
+    told = sorted(body for service in services for body in service.told)
+    assert told == [(me, n) for me in range(8) for n in range(0, each, 2)]
+    for service in services:  # each thread's in its order, all in the hub's thread
+        assert service.threads == {threading.get_native_id()}
+        for me in range(8):
+            mine = [n for who, n in service.told if who == me]
+            assert mine == sorted(mine)
+    assert host.asks.waits() == []
 
 
 def test_a_call_that_hangs_in_a_native_thread_holds_up_nobody(wait_for):

@@ -30,5 +30,5 @@ def test_the_examples_run(runtime):
         text=True,
         check=False,
     )
-    assert len(EXAMPLES) == 5
+    assert len(EXAMPLES) == 6
     assert done.returncode == 0, done.stderr

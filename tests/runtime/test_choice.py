@@ -95,3 +95,50 @@ def test_where_eventlet_is_not_installed_it_is_asyncio(monkeypatch):
     assert choice.configured(None) == "asyncio"
     with pytest.raises(exceptions.ConfigError, match="needs eventlet, which is not installed"):
         choice.configured("green")
+
+
+PATCHED = (
+    "import warnings; warnings.simplefilter('ignore')\n"
+    "import importlib, sys, eventlet; eventlet.monkey_patch({how})\n"
+    "{then}\n"
+    "from congress_dse.runtime import chosen; print(chosen.NAME)"
+)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("socket", "socket"),
+        ("select", "select"),
+        ("time", "sleep"),
+        ("_thread", "allocate_lock"),
+        ("threading", "Lock"),
+        ("queue", "Queue"),
+    ],
+)
+def test_green_is_refused_where_a_module_is_left_unpatched_and_it_is_named(module, name):
+    then = f"import {module}; {module}.{name} = eventlet.patcher.original('{module}').{name}"
+    code, out, err = python(PATCHED.format(how="", then=then), CONGRESS_DSE_RUNTIME="green")
+    assert (code, out) == (1, "")
+    assert f"ConfigError: runtime green: {module}.{name} would block the hub" in err
+
+
+def test_green_is_refused_where_a_module_was_loaded_anew_after_the_patch():
+    then = "import select; del sys.modules['select']; import select"
+    _, _, err = python(PATCHED.format(how="", then=then), CONGRESS_DSE_RUNTIME="green")
+    assert "ConfigError: runtime green: select.select would block the hub" in err
+
+
+@pytest.mark.parametrize(
+    ("how", "then"),
+    [
+        ("", ""),
+        ("socket=True", ""),  # the engine patches the rest
+        ("thread=False", "import threading, queue, ssl, subprocess"),
+        ("", "import socket; socket.socket = type('Guarded', (socket.socket,), {})"),
+        ("", "import time, unittest.mock; time.sleep = unittest.mock.Mock()"),
+    ],
+)
+def test_green_takes_what_does_no_harm(how, then):
+    code, out, err = python(PATCHED.format(how=how, then=then), CONGRESS_DSE_RUNTIME="green")
+    assert (code, out) == (0, "green"), err
