@@ -11,8 +11,7 @@ def test_several_native_threads_may_list_processes_at_once():
     found = []
 
     def read():
-        for _ in range(ROUNDS):
-            found.append(runtime.in_thread(host_driver.processes))
+        found.extend(runtime.in_thread(host_driver.processes) for _ in range(ROUNDS))
 
     readers = [runtime.spawn(read) for _ in range(6)]
     for reader in readers:
