@@ -6,6 +6,11 @@ from typing import Any
 import psutil
 
 from congress_dse.datasources.datasource_driver import PollingDataSourceDriver
+from congress_dse.runtime import chosen as runtime
+
+# psutil keeps an object for each process, with a lock that eventlet has made one of greenthreads:
+# two native threads that want it hang. So one at a time lists processes, by a lock of the system's.
+_LISTING = runtime.unpatched("_thread").allocate_lock()
 
 MB = 1024 * 1024
 
@@ -57,10 +62,11 @@ def processes() -> set[Row]:
     """One row for each process; one that ends while it is read is left out."""
     wanted = ["pid", "ppid", "name", "username", "status", "num_threads", "memory_info"]
     rows = set()
-    for process in psutil.process_iter(wanted):
-        pid, ppid, name, user, status, threads, memory = map(process.info.get, wanted)
-        used_mb = round(memory.rss / MB) if memory else 0
-        rows.add((pid, ppid, name or "", user or "", status, threads or 0, used_mb))
+    with _LISTING:
+        for process in psutil.process_iter(wanted):
+            pid, ppid, name, user, status, threads, memory = map(process.info.get, wanted)
+            used_mb = round(memory.rss / MB) if memory else 0
+            rows.add((pid, ppid, name or "", user or "", status, threads or 0, used_mb))
     return rows
 
 

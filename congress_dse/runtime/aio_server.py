@@ -160,9 +160,13 @@ class Connection:
         return self.task is None or self.task.done()
 
     def close(self) -> None:
-        """Let go of the socket."""
-        if self._writer is not None:
-            self._writer.close()
+        """Let go of the socket, at the latest when a client has not read in time what is left."""
+        if self._writer is None:
+            return
+        self._writer.close()
+        transport = self._writer.transport
+        if transport.get_write_buffer_size():
+            runtime.loop().call_later(self._limits.client_s, transport.abort)
 
     def silent(self, now: float, end: float) -> bool:
         """Whether the client has been given time enough, at the end of the server."""

@@ -262,14 +262,21 @@ class _Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
         return True
 
     def _respond(self) -> None:
-        if self.server.draining:
-            self.close_connection = True
-        self.application = self.server.app
+        self.application = self._answer
         try:
             self.handle_one_response()
         except OSError as error:
             self.close_connection = True
             LOG.debug("%s: %s", self.client_address, error)
+
+    def _answer(self, environ: dict[str, Any], start: Callable[..., Any]) -> Any:
+        """Call the application; an end that comes meanwhile is told with its answer, too."""
+
+        def begin(*answer: Any) -> Any:
+            self.close_connection = self.close_connection or self.server.draining
+            return start(*answer)
+
+        return self.server.app(environ, begin)
 
     def send_error(self, code: int, message: str | None = None, explain: Any = None) -> None:
         """What the base class calls for a head that it cannot read."""

@@ -29,6 +29,11 @@ tables = alarms(id,severity); hosts(name)
 """
 
 
+def outside(call, *args):
+    """What a client does that blocks, while the server of this process goes on in any runtime."""
+    return call(*args) if runtime.PATCHED else runtime.in_thread(call, *args)
+
+
 class Answer:
     """What was answered."""
 
@@ -65,9 +70,7 @@ class Client:
         return connection
 
     def __call__(self, method, path, json=..., body=None, **headers):
-        if not runtime.PATCHED:
-            return runtime.in_thread(lambda: self.called(method, path, json, body, **headers))
-        return self.called(method, path, json, body, **headers)
+        return outside(lambda: self.called(method, path, json, body, **headers))
 
     def called(self, method, path, json, body, **headers):
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -162,8 +165,5 @@ def at_once(*calls):
     for thread in threads:
         thread.start()
     for thread in threads:
-        if runtime.PATCHED:
-            thread.join(30)
-        else:
-            runtime.in_thread(thread.join, 30)
+        outside(thread.join, 30)
     return found

@@ -2,12 +2,13 @@
 
 import json
 import socket
-import threading
 
 import pytest
 
 from congress_dse.api import events, feeds
 from congress_dse.runtime import chosen as runtime
+
+from .conftest import outside
 
 ROWS = "data-sources/given/tables/alarms/rows"
 EVENTS = "/v1/data-sources/given/tables/alarms/events"
@@ -17,6 +18,9 @@ class Stream:
     """One event stream, read event by event."""
 
     def __init__(self, port, path=EVENTS, last="", buffer_b=0):
+        outside(self._begin, port, path, last, buffer_b)
+
+    def _begin(self, port, path, last, buffer_b):
         self.sock = socket.socket()
         if buffer_b:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_b)
@@ -34,6 +38,9 @@ class Stream:
 
     def block(self):
         """The next block of lines, without the chunks around it; empty at the end."""
+        return outside(self._block)
+
+    def _block(self):
         while b"\n\n" not in self.left:
             size = int(self.file.readline() or b"0", 16)
             if not size:
@@ -186,13 +193,12 @@ def test_the_end_of_the_server_ends_each_stream_with_an_id_to_come_back_with(run
     write(one.client, (1, "a"))
     follower = stream(one.port)
     _, id_, _ = follower.event()
-    stopping = threading.Thread(target=one.api.stop)
-    stopping.start()
+    stopping = runtime.spawn(one.api.stop)
     kind, last, data = follower.event()
     assert (kind, last) == ("end", id_)
     assert "stops" in data["reason"]
     assert follower.block() == ""
-    stopping.join(20)
+    stopping.wait()
 
 
 def test_a_deleted_source_ends_its_streams(running, stream, monkeypatch):

@@ -4,6 +4,7 @@ import json
 import socket
 import ssl
 import threading
+from pathlib import Path
 
 import pytest
 import trustme
@@ -12,13 +13,17 @@ from congress_dse import config, exceptions
 from congress_dse.api import access
 from congress_dse.runtime import chosen as runtime
 
-from .conftest import Client, Running
+from .conftest import Client, Running, outside
 
 ROWS = "data-sources/given/tables/alarms/rows"
 
 
 def sent(port, data, half=False):
     """All that is answered to these bytes, until the server closes."""
+    return outside(_sent, port, data, half)
+
+
+def _sent(port, data, half):
     with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
         sock.sendall(data)
         if half:
@@ -27,6 +32,18 @@ def sent(port, data, half=False):
         while part := sock.recv(65536):
             found.append(part)
         return b"".join(found)
+
+
+def asked(connection, path):
+    """What is answered to one more request of a connection."""
+
+    def ask():
+        connection.request("GET", path)
+        response = connection.getresponse()
+        response.body = response.read()
+        return response
+
+    return outside(ask)
 
 
 def error_of(answer):
@@ -223,7 +240,7 @@ def test_a_client_that_dribbles_is_cut_off_and_others_are_served(running):
         thread.start()
     assert one.client.get("/").status == 200
     for thread in threads:
-        thread.join(40)
+        outside(thread.join, 40)
     assert [error_of(a)[0] for a in answers] == [408, 408]
 
 
@@ -243,8 +260,7 @@ def test_with_all_connections_taken_the_longest_idle_gives_way(running):
     one = running("max_connections = 3")
     idle = [one.client.connection() for _ in range(3)]
     for connection in idle:
-        connection.request("GET", "/")
-        connection.getresponse().read()
+        asked(connection, "/")
     assert one.client.get("/v1").status == 200
     assert one.api.connections() <= 3
     for connection in idle:
@@ -255,38 +271,138 @@ def test_connections_are_kept_and_each_request_is_counted(running):
     one = running()
     connection = one.client.connection()
     for number in range(1, 4):
-        connection.request("GET", "/v1")
-        assert connection.getresponse().read()
+        assert asked(connection, "/v1").body
         assert one.requests == number
     connection.close()
 
 
+SLOW = """
+from pathlib import Path
+from congress_dse.datasources.datasource_driver import PushedDataSourceDriver
+from congress_dse.runtime import chosen as runtime
+
+class Slow(PushedDataSourceDriver):
+    def _webhook_handler(self, payload):
+        Path(payload["begun"]).touch()
+        while not Path(payload["over"]).exists():
+            runtime.sleep(0.02)
+"""
+
+
+class Waiting:
+    """A request that is answered when it is told to, of a client beside the server."""
+
+    def __init__(self, running, path, api=""):
+        (path / "slow.py").write_text(SLOW)
+        self._over = path / "over"
+        self.one = running(api, f"[datasource:slow]\ndriver = {path}/slow.py\n")
+        body = json.dumps({"begun": str(path / "begun"), "over": str(self._over)})
+        self._data = (
+            "POST /v1/data-sources/slow/webhook HTTP/1.1\r\nHost: x\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+        ).encode()
+        self.thread = threading.Thread(target=self._ask)
+        self.thread.start()
+        while not (path / "begun").exists():
+            runtime.sleep(0.01)
+
+    def _ask(self):
+        with socket.create_connection(("127.0.0.1", self.one.port), timeout=20) as sock:
+            sock.sendall(self._data)
+            self._answer = sock.recv(65536)
+
+    def answer(self):
+        """Let it be answered; what came, nothing if the server hung up."""
+        self._over.touch()
+        outside(self.thread.join, 40)
+        return self._answer
+
+
 def test_a_waiting_request_holds_up_no_other(running, tmp_path):
-    (tmp_path / "slow.py").write_text(
-        "from pathlib import Path\n"
-        "from congress_dse.datasources.datasource_driver import PushedDataSourceDriver\n"
-        "from congress_dse.runtime import chosen as runtime\n"
-        "class Slow(PushedDataSourceDriver):\n"
-        "    def _webhook_handler(self, payload):\n"
-        "        Path(payload['begun']).touch()\n"
-        "        while not Path(payload['over']).exists():\n"
-        "            runtime.sleep(0.02)\n"
-    )
-    begun, over = tmp_path / "begun", tmp_path / "over"
-    one = running(sources=f"[datasource:slow]\ndriver = {tmp_path}/slow.py\n")
-    body = {"begun": str(begun), "over": str(over)}
-    waiting = threading.Thread(
-        target=lambda: one.client("POST", "data-sources/slow/webhook", json=body)
-    )
-    waiting.start()
-    while not begun.exists():
-        runtime.sleep(0.01)
+    waiting = Waiting(running, tmp_path)
     for _ in range(5):
-        assert one.client.get("data-sources/given/status").status == 200
-    assert waiting.is_alive()
-    over.touch()
-    waiting.join(20)
-    assert not waiting.is_alive()
+        assert waiting.one.client.get("data-sources/given/status").status == 200
+    assert waiting.thread.is_alive()
+    assert waiting.answer().startswith(b"HTTP/1.1 200")
+
+
+def test_at_the_end_what_is_in_hand_is_answered(running, tmp_path):
+    waiting = Waiting(running, tmp_path, "drain_timeout = 30")
+    stopping = runtime.spawn(waiting.one.api.stop)
+    runtime.sleep(0.1)
+    head = waiting.answer().partition(b"\r\n\r\n")[0].lower()
+    assert head.startswith(b"http/1.1 200")
+    assert b"\r\nconnection: close" in head
+    stopping.wait()
+    assert not waiting.one.api.connections()
+
+
+def test_who_is_not_done_when_the_drain_is_over_is_cut_off(running, tmp_path, caplog):
+    waiting = Waiting(running, tmp_path, "drain_timeout = 0.2")
+    waiting.one.api.stop()
+    assert "1 clients were cut off" in caplog.text
+    outside(waiting.thread.join, 40)
+    assert waiting.answer() == b""
+
+
+def test_a_kept_connection_is_told_to_close_at_the_end(running):
+    one = running("drain_timeout = 30")
+    connection = one.client.connection()
+    assert asked(connection, "/v1").getheader("connection") is None
+    stopping = runtime.spawn(one.api.stop)
+    while asked(connection, "/v1").getheader("connection") != "close":
+        runtime.sleep(0.01)
+    stopping.wait()
+    connection.close()
+
+
+def test_bodies_in_chunks_and_requests_before_the_answer(running):
+    put = (
+        f"PUT /v1/{ROWS} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        "Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n"
+        '4;x=y\r\n[[1,\r\n4\r\n"a"]\r\n1\r\n]\r\n0\r\n\r\n'
+    )
+    get = f"GET /v1/{ROWS} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    answer = sent(running().port, (put + get).encode())
+    assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
+    assert answer.count(b"HTTP/1.1 200 OK\r\n") == 2
+    assert b'[1, "a"]' in answer
+
+
+def test_a_client_of_http_1_0_gets_a_large_table_without_chunks(running):
+    one = running("max_body_size = 50000000")
+    rows = [[n, "x" * 40] for n in range(10_000)]
+    one.client("PUT", ROWS, json=rows)
+    head, _, body = sent(one.port, f"GET /v1/{ROWS} HTTP/1.0\r\n\r\n".encode()).partition(
+        b"\r\n\r\n"
+    )
+    assert b"chunked" not in head
+    assert sorted(row["data"] for row in json.loads(body)["results"]) == rows
+
+
+def established(local, remote):
+    """Whether the system has this connection open, at the end that is named first."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+    return any(
+        line[1].endswith(local) and line[2].endswith(remote) and line[3] == "01" for line in lines
+    )
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="the system does not tell")
+def test_a_client_that_does_not_read_is_let_go_of(running):
+    one = running("client_timeout = 0.5\nmax_body_size = 50000000")
+    one.client("PUT", ROWS, json=[[n, "x" * 2000] for n in range(10_000)])
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.connect(("127.0.0.1", one.port))
+        sock.sendall(f"GET /v1/{ROWS} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        ends = (f":{one.port:04X}", f":{sock.getsockname()[1]:04X}")
+        while not one.api.connections():
+            runtime.sleep(0.01)
+        while one.api.connections():
+            runtime.sleep(0.01)
+        while established(*ends):
+            runtime.sleep(0.05)
 
 
 def test_an_unknown_error_is_logged_and_no_word_of_it_told(running, caplog):
@@ -365,6 +481,14 @@ def test_tls(running, certificate, tmp_path):
     assert answer.json["versions"][0]["links"][0]["href"].startswith("https://")
     assert b"200" not in sent(one.port, b"GET / HTTP/1.1\r\n\r\n"), "no plain HTTP beside it"
     assert client.get("/v1").status == 200
+
+
+def test_a_handshake_that_does_not_come_in_time_ends_the_connection(running, certificate, tmp_path):
+    one = running(
+        f"tls_cert = {tmp_path}/cert.pem\ntls_key = {tmp_path}/key.pem\nclient_timeout = 0.3"
+    )
+    assert sent(one.port, b"") == b""
+    assert Client(one.port, certificate).get("/").status == 200
 
 
 @pytest.mark.parametrize("options", ["tls_cert = /no/cert.pem", "tls_key = /no/key.pem"])

@@ -20,6 +20,7 @@ SUITE = [
     "datasources/test_oslo_endpoints.py",
 ]
 FULL = [*SUITE, "hosts/test_waits.py", "hosts/test_scenarios.py", "legacy", "api/test_v1.py"]
+SERVER = ["api/test_server.py", "api/test_events.py"]
 LINKS = [
     "links/test_broker.py::test_a_port_that_speaks_something_else_is_named_and_tried_again",
     "links/test_conversations.py::test_a_follower_at_the_far_side_gets_the_table_and_every_change[unix]",
@@ -116,6 +117,13 @@ def loops():
 def test_the_suite_passes_unchanged(runtime):
     """In asyncio no module of the suite can import eventlet; see the conftest."""
     unchanged(FULL if LONG else SUITE, runtime)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("runtime", loops() if LONG else [choice.ASYNCIO])
+def test_the_server_keeps_its_limits_and_its_end(runtime):
+    """In mixed the server is the same."""
+    unchanged(SERVER, runtime)
 
 
 @pytest.mark.rabbit

@@ -183,10 +183,11 @@ def test_a_stop_ends_streams_and_answers_what_was_asked(site):
     connection.request("GET", "/v1/data-sources/files/tables/t/events")
     response = connection.getresponse()
     assert response.status == 200
-    first = response.readline()
-    assert first
+    while not response.readline().startswith(b"event: snapshot"):
+        pass
     engine.app.send(signal.SIGTERM)
     text = response.read().decode()
+    assert "event: end" in text
     assert "id: " in text
     assert engine.app.wait() == 0
     connection.close()
