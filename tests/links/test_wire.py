@@ -36,11 +36,11 @@ VALUES = st.recursive(
 
 
 def shape(value):
-    """A value with the types of all that is in it."""
+    """A value with the types of all that is in it; equal ones have the same text, too."""
     if isinstance(value, dict):
-        return dict, {(repr(shape(k)), repr(shape(v))) for k, v in value.items()}
+        return dict, sorted((repr(shape(k)), repr(shape(v))) for k, v in value.items())
     if isinstance(value, set | frozenset):
-        return type(value), {repr(shape(v)) for v in value}
+        return type(value), sorted(repr(shape(v)) for v in value)
     if isinstance(value, list | tuple):
         return type(value), [shape(v) for v in value]
     return type(value), repr(value)
