@@ -34,6 +34,14 @@ def circles(waits: list[Fact]) -> list[list[str]]:
     return [list(ring) for ring in sorted(found)]
 
 
+def waiting(found: Fact) -> Fact:
+    """What the nodes said of who waits for whom, with the circles, and who is in one."""
+    rings = circles(found["results"])
+    inside = {name for ring in rings for name in ring}
+    told = [{**wait, "circle": wait["who"] in inside} for wait in found["results"]]
+    return {**found, "results": told, "circles": rings}
+
+
 def _table(table: Fact, followers: list[Fact]) -> Fact:
     subscribers = [_follower(table, one) for one in followers]
     lags = [one["lag"] for one in subscribers if one["lag"] is not None]

@@ -122,11 +122,7 @@ def workers(context: Context, _request: Request) -> Answer:
 
 def waits(context: Context, _request: Request) -> Answer:
     """Who waits for whom, and the circles among them."""
-    found = _ask(context, "waits")
-    rings = merging.circles(found["results"])
-    inside = {name for ring in rings for name in ring}
-    told = [{**wait, "circle": wait["who"] in inside} for wait in found["results"]]
-    return {**found, "results": told, "circles": rings}
+    return merging.waiting(_ask(context, "waits"))
 
 
 def stacks(context: Context, _request: Request, name: str) -> Answer:

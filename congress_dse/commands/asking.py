@@ -40,11 +40,7 @@ def tables(control: str) -> Said:
 
 def waits(control: str) -> Said:
     """Who waits for whom, and the circles among them."""
-    found = inquire(control, "waits")
-    rings = merging.circles(found["results"])
-    inside = {name for ring in rings for name in ring}
-    told = [{**wait, "circle": wait["who"] in inside} for wait in found["results"]]
-    return {**found, "results": told, "circles": rings}
+    return merging.waiting(inquire(control, "waits"))
 
 
 def acted(control: str, what: str, letter: str) -> bool:

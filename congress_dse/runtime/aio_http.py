@@ -10,8 +10,6 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-Refusal = Callable[[int, str], tuple[dict[str, str], bytes]]
-
 CHUNK_LINE_B = 1024
 
 

@@ -14,28 +14,15 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from http import HTTPStatus
 from socket import socket
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any
 
 from congress_dse.runtime import chosen as runtime
-from congress_dse.runtime.aio_http import BadRequest, Head, Refusal, body, opening
+from congress_dse.runtime.aio_http import BadRequest, Head, body, opening
+from congress_dse.runtime.clients import LINGER_S, Client, Limits, let_go, make_room
 
 LOG = logging.getLogger(__name__)
 
-IDLE_GRACE_S = 2.0  # at the end: for the next request of a client that asked lately
-LATELY_S = 5.0
-LINGER_S = 1.0  # a client that is refused in mid-request reads the answer before the reset
 LOOK_S = 0.02
-
-
-class Limits(NamedTuple):
-    """What one server takes."""
-
-    refusal: Refusal
-    header_max_b: int
-    body_max_b: int
-    connections_max: int
-    client_s: float
-    keepalive_s: float
 
 
 class Server:
@@ -69,7 +56,7 @@ class Server:
             self._acceptor.cancel()
         end = monotonic() + drain_s
         while self.connections and monotonic() < end:
-            self._let_go(end)
+            let_go(self.connections, end)
             runtime.sleep(LOOK_S)
         late = list(self.connections.values())
         for connection in late:
@@ -82,7 +69,7 @@ class Server:
         loop = asyncio.get_running_loop()
         while True:
             while len(self.connections) >= self.limits.connections_max:
-                self._make_room()
+                make_room(self.connections)
                 await asyncio.sleep(LOOK_S)
             try:
                 sock, address = await loop.sock_accept(self._listener)
@@ -104,30 +91,16 @@ class Server:
             del self.connections[connection]
             connection.close()
 
-    def _make_room(self) -> None:
-        """Close the connection that has been without a request for longest, if one is."""
-        idle = [c for c in self.connections.values() if c.idle_since]
-        if idle:
-            min(idle, key=lambda c: c.idle_since).end()
 
-    def _let_go(self, end: float) -> None:
-        """Close the connections whose client will hardly ask again."""
-        now = monotonic()
-        for connection in list(self.connections.values()):
-            if connection.idle_since and connection.silent(now, end):
-                connection.end()
-
-
-class Connection:
+class Connection(Client):
     """One client."""
 
     def __init__(self, server: Server, address: Any) -> None:
+        super().__init__()
         self.address = address
         self.task: asyncio.Task[None] | None = None
-        self.idle_since = monotonic()
         self._server = server
         self._limits = server.limits
-        self._grace = 0.0
         self._first = True
         self._reader: Any = None
         self._writer: Any = None
@@ -167,12 +140,6 @@ class Connection:
         transport = self._writer.transport
         if transport.get_write_buffer_size():
             runtime.loop().call_later(self._limits.client_s, transport.abort)
-
-    def silent(self, now: float, end: float) -> bool:
-        """Whether the client has been given time enough, at the end of the server."""
-        lately = now - self.idle_since < LATELY_S
-        self._grace = self._grace or (now + IDLE_GRACE_S if lately else now)
-        return now >= min(self._grace, end)
 
     async def _one(self) -> bool:
         """One request; whether the connection is kept for another."""

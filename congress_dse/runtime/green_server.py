@@ -15,31 +15,16 @@ from collections.abc import Callable
 from http import HTTPStatus
 from socket import socket
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any
 
 import eventlet
 import eventlet.greenio
 import eventlet.wsgi
 from eventlet import semaphore
 
+from congress_dse.runtime.clients import LINGER_S, Client, Limits, let_go, make_room
+
 LOG = logging.getLogger(__name__)
-
-IDLE_GRACE_S = 2.0  # at the end: for the next request of a client that asked lately
-LATELY_S = 5.0
-LINGER_S = 1.0  # a client that is refused in mid-request reads the answer before the reset
-
-Refusal = Callable[[int, str], tuple[dict[str, str], bytes]]
-
-
-class Limits(NamedTuple):
-    """What one server takes."""
-
-    refusal: Refusal
-    header_max_b: int
-    body_max_b: int
-    connections_max: int
-    client_s: float
-    keepalive_s: float
 
 
 class Server:
@@ -85,11 +70,11 @@ class Server:
             self._acceptor.kill()
         end = monotonic() + drain_s
         while self.connections and monotonic() < end:
-            self._let_go(end)
+            let_go(self.connections, end)
             eventlet.sleep(0.02)
         late = list(self.connections.values())
         for connection in late:
-            connection.thread.kill()
+            connection.end()
         return len(late)
 
     def _accept(self) -> None:
@@ -109,7 +94,7 @@ class Server:
             self.connections[connection] = connection
             connection.thread = eventlet.spawn(self._serve, connection)
             if not self._room.counter:
-                self._make_room()
+                make_room(self.connections)
 
     def _serve(self, connection: "_Connection") -> None:
         try:
@@ -129,34 +114,18 @@ class Server:
             del self.connections[connection]
             self._room.release()
 
-    def _make_room(self) -> None:
-        """Close the connection that has been without a request for longest, if one is."""
-        idle = [c for c in self.connections.values() if c.idle_since]
-        if idle:
-            min(idle, key=lambda c: c.idle_since).thread.kill()
 
-    def _let_go(self, end: float) -> None:
-        """Close the connections whose client will hardly ask again."""
-        now = monotonic()
-        for connection in list(self.connections.values()):
-            if connection.idle_since and self._silent(connection, now, end):
-                connection.thread.kill()
-
-    @staticmethod
-    def _silent(connection: "_Connection", now: float, end: float) -> bool:
-        lately = now - connection.idle_since < LATELY_S
-        connection.grace = connection.grace or (now + IDLE_GRACE_S if lately else now)
-        return now >= min(connection.grace, end)
-
-
-class _Connection(list[Any]):
+class _Connection(Client, list[Any]):
     """A connection in the form that eventlet's protocol wants: [address, socket, state]."""
 
     def __init__(self, address: Any, sock: Any) -> None:
-        super().__init__([address, sock, eventlet.wsgi.STATE_IDLE])
+        super().__init__()
+        self.extend([address, sock, eventlet.wsgi.STATE_IDLE])
         self.thread: Any = None
-        self.idle_since = monotonic()
-        self.grace = 0.0
+
+    def end(self) -> None:
+        """Cut the client off."""
+        self.thread.kill()
 
     __hash__ = object.__hash__  # type: ignore[assignment]
 

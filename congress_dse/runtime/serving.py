@@ -4,9 +4,10 @@ from importlib import import_module
 from typing import Any
 
 from congress_dse.runtime import choice
+from congress_dse.runtime.clients import Limits
 
 
 def http_server(listener: Any, application: Any, limits: dict[str, Any], tls: Any) -> Any:
-    """A server of a WSGI application on a listening socket; see `green_server`."""
+    """A server of a WSGI application on a listening socket; `limits` are the fields of `Limits`."""
     made = import_module(choice.SERVERS[choice.chosen()])
-    return made.Server(listener, application, made.Limits(**limits), tls)
+    return made.Server(listener, application, Limits(**limits), tls)
