@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import uuid
 from collections import defaultdict
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +15,7 @@ from congress_dse import exceptions
 from congress_dse.keeper import EXIT_STUCK, coordinator
 from congress_dse.leases import Leases, times
 from tests.coordination.keeper import NAMES
+from tests.support.databases import own
 from tests.support.engine import wait_for
 from tests.support.redis import redis_server
 
@@ -97,31 +97,13 @@ def service(request, tmp_path):
         yield f"file://{tmp_path}/coordination"
     elif kind == "postgresql":
         # Its locks are those of a database.
-        yield from database("postgresql", "postgres@127.0.0.1:5432")
+        with own(
+            "postgresql+psycopg://postgres@127.0.0.1:5432/postgres", drop="WITH (FORCE)"
+        ) as it:
+            yield f"postgresql://postgres@127.0.0.1:5432/{it.name}"
     else:
-        yield from database("mysql", "root@127.0.0.1:3306")
-
-
-def database(scheme, where):
-    import sqlalchemy as sa
-
-    library = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}[scheme]
-    name = f"dse_{uuid.uuid4().hex[:12]}"
-    base = "postgres" if scheme == "postgresql" else "test"
-    engine = sa.create_engine(
-        f"{library}://{where}/{base}", isolation_level="AUTOCOMMIT", poolclass=sa.NullPool
-    )
-    try:
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    except sa.exc.OperationalError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"no {scheme}: {error.orig}")
-    yield f"{scheme}://{where}/{name}"
-    with engine.connect() as connection:
-        force = " WITH (FORCE)" if scheme == "postgresql" else ""
-        connection.exec_driver_sql(f"DROP DATABASE {name}{force}")
+        with own("mysql+pymysql://root@127.0.0.1:3306/test") as it:
+            yield f"mysql://root@127.0.0.1:3306/{it.name}"
 
 
 @pytest.mark.timeout(180)
