@@ -21,7 +21,7 @@ from congress_dse.d6message import d6msg
 from congress_dse.runtime import native, turns, waiting
 from congress_dse.runtime.aio_hub import Hub, Hubs, get_hub
 from congress_dse.runtime.clock import now
-from congress_dse.runtime.coroutines import Coroutines, Interop, bring, stack_of
+from congress_dse.runtime.coroutines import Coroutines, Interop, bring_first_run
 from congress_dse.runtime.mailbox import Mailbox
 from congress_dse.runtime.runqueue import BATCH, RunQueue
 from congress_dse.runtime.watchdog import Watchdog
@@ -337,11 +337,7 @@ class Actor(turns.Turns):
         return getcurrent() is thread
 
     def _stack(self) -> traceback.StackSummary:
-        task = coroutines.owned_by(self)
-        if isinstance(task, asyncio.Task):
-            return stack_of(task)
-        frame = self.gr_frame
-        return traceback.StackSummary() if frame is None else traceback.extract_stack(frame)
+        return coroutines.stack(self)
 
 
 def throw(target: Any, error: type[BaseException] | BaseException) -> None:
@@ -458,11 +454,8 @@ def wrap_greenthread(thread: Any, loop: Any = None) -> asyncio.Future[Any]:
         thread.link(_deliver, future)
     elif not isinstance(thread, greenlet):
         raise TypeError(f"a greenlet is needed, not {type(thread).__name__}")
-    elif thread.dead or thread:
-        raise RuntimeError("the greenlet is over" if thread.dead else "the greenlet runs already")
     else:
-        call = thread.run
-        thread.run = lambda *args, **named: bring(future, call, *args, **named)
+        bring_first_run(future, thread)
     return future
 
 

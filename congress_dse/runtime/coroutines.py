@@ -95,6 +95,14 @@ class Coroutines:
         """The task that is the present turn of `actor`."""
         return next((task for task, owner in self._owners.items() if owner is actor), None)
 
+    def stack(self, actor: Any) -> traceback.StackSummary:
+        """Where an actor's turn waits, in a coroutine or in a greenlet; empty without a turn."""
+        task = self.owned_by(actor)
+        if isinstance(task, asyncio.Task):
+            return stack_of(task)
+        frame = actor.gr_frame
+        return traceback.StackSummary() if frame is None else traceback.extract_stack(frame)
+
     def _end(self, future: asyncio.Future[Any]) -> None:
         """Cancel a task, and wait for its cleanup: what it holds is let go before we go on."""
         if future.done():
@@ -221,6 +229,14 @@ def bring(future: asyncio.Future[Any], call: Callable[..., Any], *args: Any, **n
             future.set_result(result)
         return result
     return None
+
+
+def bring_first_run(future: asyncio.Future[Any], thread: Any) -> None:
+    """Give what comes of a greenlet that has not begun to a future; raises RuntimeError else."""
+    if thread.dead or thread:
+        raise RuntimeError("the greenlet is over" if thread.dead else "the greenlet runs already")
+    call = thread.run
+    thread.run = lambda *args, **named: bring(future, call, *args, **named)
 
 
 def _is_exit(error: BaseException) -> bool:

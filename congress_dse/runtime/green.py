@@ -36,7 +36,7 @@ from congress_dse.runtime import (
     turns,
     waiting,
 )
-from congress_dse.runtime.coroutines import Coroutines, Interop, bring, stack_of
+from congress_dse.runtime.coroutines import Coroutines, Interop, bring, bring_first_run
 from congress_dse.runtime.mailbox import Mailbox
 from congress_dse.runtime.runqueue import RunQueue
 from congress_dse.runtime.watchdog import Watchdog
@@ -283,11 +283,7 @@ class Actor(turns.Turns, greenthread.GreenThread):  # type: ignore[misc]
         return getcurrent() is thread
 
     def _stack(self) -> traceback.StackSummary:
-        task = coroutines.owned_by(self)
-        if isinstance(task, asyncio.Task):
-            return stack_of(task)
-        frame = self.gr_frame
-        return traceback.StackSummary() if frame is None else traceback.extract_stack(frame)
+        return coroutines.stack(self)
 
 
 def sleep(seconds: float = 0) -> None:
@@ -367,11 +363,8 @@ def wrap_greenthread(thread: Any, loop: Any = None) -> asyncio.Future[Any]:
         if not thread and not thread.dead:
             thread.run = _quiet(thread)  # its error is the future's, and nobody prints it
         thread.link(_deliver, future)
-    elif thread.dead or thread:
-        raise RuntimeError("the greenlet is over" if thread.dead else "the greenlet runs already")
     else:
-        call = thread.run
-        thread.run = lambda *args, **named: bring(future, call, *args, **named)
+        bring_first_run(future, thread)
     return future
 
 
