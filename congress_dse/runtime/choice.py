@@ -26,11 +26,6 @@ IO = {
     MIXED: "congress_dse.runtime.green_io",
     ASYNCIO: "congress_dse.runtime.aio_io",
 }
-SERVERS = {
-    GREEN: "congress_dse.runtime.green_server",
-    MIXED: "congress_dse.runtime.aio_server",
-    ASYNCIO: "congress_dse.runtime.aio_server",
-}
 NATIVE = {
     GREEN: "congress_dse.runtime.green_native",
     MIXED: "congress_dse.runtime.native",
