@@ -15,7 +15,7 @@ BACK_S = 10.0  # in which another worker takes over what a dead one had
 LOOK_S = 0.02
 PART_B = 700_000  # of rows in one message
 
-REPEATABLE = frozenset({"tables", "schema", "rows", "status", "actions", "refresh"})
+REPEATABLE = frozenset({"tables", "schema", "rows", "reads", "status", "actions", "refresh"})
 
 # The status of what a desk refuses, and the code beside it where that is another.
 REFUSED = {
@@ -53,9 +53,14 @@ def ask(
         answer = _tried(context, entry, {"what": what, **args}, timeout_s)
     context.missing.pop(entry.name, None)
     if "refused" in answer:
-        status, code = REFUSED[answer["refused"]]
-        raise ApiError(status, str(answer["text"]), code=code)
+        raise refused(answer)
     return answer
+
+
+def refused(answer: dict[str, Any]) -> ApiError:
+    """What a desk refuses, as HTTP has it."""
+    status, code = REFUSED[answer["refused"]]
+    return ApiError(status, str(answer["text"]), code=code)
 
 
 def _tried(

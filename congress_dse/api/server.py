@@ -11,6 +11,7 @@ from congress_dse.api import access, events, health, live, metrics, openapi, pag
 from congress_dse.api.app import App, Context, failure
 from congress_dse.api.feeds import Feeds
 from congress_dse.api.http import Request
+from congress_dse.api.readings import Readings
 from congress_dse.api.traffic import Traffic
 from congress_dse.catalogue import Catalogue
 from congress_dse.exceptions import ApiError
@@ -84,6 +85,7 @@ class Api:
         return {
             "max_staleness_s": self._conf.max_staleness,
             "feeds": self.feeds,
+            "readings": Readings(self._conf.rows_cache),
             "inquiries": self._inquiries,
             "readiness": {},
             "routes": lambda: ROUTES,

@@ -135,6 +135,16 @@ class Desk:
             "marker": f"{mark[0]}.{mark[1]}.{after}" if more else "",
         }
 
+    def reads(self, args: Args) -> Args:
+        """The first parts of several reads, each a table, how many of its rows, and `unless`."""
+        parts = []
+        for table, limit, unless in args.get("reads") or ():
+            try:
+                parts.append(self.rows({"table": table, "limit": limit, "unless": unless}))
+            except Refused as error:
+                parts.append(_refusal(error.kind, str(error)))
+        return {"parts": parts}
+
     def status(self, _args: Args) -> Args:
         """The status in Congress's form, and what is stale."""
         return {"status": plain(self._source.get_status()), **self._staleness("")}
@@ -203,7 +213,7 @@ class Desk:
         source = self._source
         held = source.pubdata.get(table)
         published = held is not None and held.published and not source.reserved_dataindex(table)
-        if table not in self._names() and not published:
+        if not published and table not in self._names():
             raise Refused("no-table", f"{source.name} has no table {table!r}")
 
     def _published(self, table: str) -> Any:
@@ -305,6 +315,7 @@ OPERATIONS = {
     "tables": Operation(Desk.tables),
     "schema": Operation(Desk.schema),
     "rows": Operation(Desk.rows),
+    "reads": Operation(Desk.reads),
     "status": Operation(Desk.status),
     "actions": Operation(Desk.actions),
     "refresh": Operation(Desk.refresh),
