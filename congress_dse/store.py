@@ -27,7 +27,7 @@ BUSY_S = 15  # for another process to finish its change of an SQLite file
 SETTLED_NS = 2_000_000_000
 
 Reading = tuple[int, list["Entry"]]
-Stamp = tuple[tuple[int, int, int, int] | None, ...]
+Stamp = tuple[int, int, int, int]
 
 _NOTHING: Reading = (0, [])  # of a database that was never written
 
@@ -85,6 +85,8 @@ class Store:
         self._begun = self._over = 0
         self._last: Reading | exceptions.StoreError = (0, [])
         self._stamp: Stamp | None = None
+        self._path = str(self._file)
+        self._beside = False  # whether changes go into another file first
 
     def entries(self) -> list[Entry]:
         """Every source, oldest name first; raises StoreError."""
@@ -121,22 +123,18 @@ class Store:
             self._last = found
         if isinstance(found, exceptions.StoreError):
             return
-        if stamp is not None and all(s is None or s[3] < at - SETTLED_NS for s in stamp):
+        if stamp is not None and stamp[3] < at - SETTLED_NS and not self._beside:
             self._stamp = stamp
 
     def _stamped(self) -> Stamp | None:
-        """What is another after every change of the file; None where nothing is.
-
-        Beside it lies the log of one that was told to write ahead.
-        """
+        """What is another after every change of the file; None where nothing is."""
         if self._file is None or os.name != "posix":
             return None
-        found = _stat(self._file)
-        return (
-            None
-            if found is None
-            else (found, _stat(self._file.with_name(f"{self._file.name}-wal")))
-        )
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns
 
     def events(self, limit: int, before: int = 0, kind: str = "") -> list[timeline.Event]:
         """The newest of what happened; see `timeline.read`. Raises StoreError."""
@@ -152,7 +150,9 @@ class Store:
         """Forget a source; the new revision, 0 where it was gone already. Raises StoreError."""
         return self._call(lambda link: self._remove(link, entry))
 
-    def _read(self, link: sa.Connection) -> tuple[int, list[Entry]]:
+    def _read(self, link: sa.Connection) -> Reading:
+        if self._file is not None:
+            self._beside = link.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         number = link.execute(sa.select(_REVISION.c.number)).scalar() or 0
         found = link.execute(sa.select(_SOURCES).order_by(_SOURCES.c.name)).mappings()
         return number, [Entry(**{**row, "config": json.loads(row["config"])}) for row in found]
@@ -234,12 +234,3 @@ def _file(url: sa.engine.URL) -> Path | None:
     if url.get_backend_name() != "sqlite" or url.database in {None, "", ":memory:"}:
         return None
     return Path(str(url.database))
-
-
-def _stat(path: Path) -> tuple[int, int, int, int] | None:
-    """What tells one state of a file from another; its last change comes last."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns
