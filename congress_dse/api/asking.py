@@ -1,5 +1,6 @@
 """Asking sources over the bus: what their desks refuse, or leave open, is told as HTTP has it."""
 
+from itertools import chain
 from typing import Any
 
 from congress_dse import exceptions
@@ -101,7 +102,16 @@ def write(
     for number, part in enumerate(parts, 1):
         done = number == len(parts)
         many = {"id": id_, "done": done} if len(parts) > 1 else {}
-        ask(context, entry, "write", WRITE_S, table=table, rows=part, **many)
+        ask(context, entry, "write", WRITE_S, table=table, **_written(part), **many)
+
+
+def _written(rows: list[Any]) -> dict[str, Any]:
+    """Rows as they travel: as one list of cells where they are lists of one length."""
+    if rows and {list}.issuperset(map(type, rows)):
+        width = len(rows[0])
+        if width and {width}.issuperset(map(len, rows)):
+            return {"cells": list(chain.from_iterable(rows)), "width": width}
+    return {"rows": rows}
 
 
 def parted(rows: list[Any]) -> list[list[Any]]:

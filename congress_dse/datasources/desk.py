@@ -171,11 +171,14 @@ class Desk:
         return {}
 
     def write(self, args: Args) -> Args:
-        """Replace a table. Rows that come in parts have one `id`; the last part is `done`."""
+        """Replace a table. Rows that come in parts have one `id`; the last part is `done`.
+
+        They are `rows`, or all their `cells`, so many (`width`) to a row: the lighter message.
+        """
         replace = getattr(self._source, "update_entire_data", None)
         if replace is None:
             raise Refused("not-written", f"{self._source.name} is read, and not written from here")
-        rows = args.get("rows")
+        rows = args.get("rows") if "cells" not in args else _cut(args["cells"], args.get("width"))
         if args.get("id"):
             rows = self._gathered(str(args["id"]), rows, bool(args.get("done")))
             if rows is None:
@@ -339,6 +342,15 @@ def plain(value: Any) -> Any:
 def _refusal(kind: str, text: str) -> Args:
     assert kind in REFUSALS
     return {"refused": kind, "text": text}
+
+
+def _cut(cells: Any, width: Any) -> list[Any]:
+    """Rows of `width` cells each."""
+    if not isinstance(cells, list) or not isinstance(width, int) or width < 1:
+        raise Refused("bad-rows", "cells that are no rows")
+    if len(cells) % width:
+        raise Refused("bad-rows", f"{len(cells)} cells are no rows of {width}")
+    return list(zip(*[iter(cells)] * width, strict=True))
 
 
 def _no_data(table: str, stale: Args) -> str:

@@ -9,6 +9,7 @@ would seem to change at each poll.
 import datetime as dt
 import json
 import math
+from itertools import chain
 from typing import Any
 
 from congress_dse import exceptions
@@ -16,6 +17,8 @@ from congress_dse import exceptions
 Row = tuple[Any, ...]
 
 _JSON = (str, bool, int)
+_LISTS = frozenset({list, tuple})
+_ORDINARY = frozenset({str, int, float})
 _INT_MAX = 2**63  # what 64 bits cannot hold, no binary link carries
 
 
@@ -34,6 +37,30 @@ def scalar(value: Any) -> Any:
 def row(values: Any) -> Row:
     """Values as a row."""
     return tuple(map(scalar, values))
+
+
+def ordinary(lists: Any, width: int) -> set[Row] | None:
+    """Rows of `width` values each, where all of them are ordinary; None where one may not be.
+
+    Ordinary is text that can be encoded, and numbers that every link carries: such values stand in
+    a row as they are, and are looked at together, several times as fast as one by one.
+    """
+    if not _LISTS.issuperset(map(type, lists)) or not {width}.issuperset(map(len, lists)):
+        return None
+    values = list(chain.from_iterable(lists))
+    kinds = set(map(type, values))
+    if not _ORDINARY.issuperset(kinds):
+        return None
+    texts = values if kinds == {str} else [v for v in values if type(v) is str]
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError:
+        return None
+    numbers = [] if texts is values else [v for v in values if type(v) is not str]
+    carried = all(map(math.isfinite, numbers)) and (
+        not numbers or (max(numbers) < _INT_MAX and min(numbers) >= -_INT_MAX)
+    )
+    return set(map(tuple, lists)) if carried else None
 
 
 def table(items: Any) -> tuple[Row, set[Row]]:
