@@ -8,7 +8,7 @@ so instead of sending them again.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from congress_dse.api import asking
@@ -24,7 +24,7 @@ AT_ONCE = 8  # tables of one message: each may bring as many rows as a message t
 OF_A_BODY_B = 500  # what is kept beside the bytes of a body, about
 
 Part = dict[str, Any]
-Mark = list[int]
+Mark = tuple[int, int]
 What = tuple[str, int]  # a table, and how many of its rows, or 0 for all
 
 
@@ -78,7 +78,7 @@ class Reading:
     """
 
     def __init__(self, part: Part, kept: Body | None, keep: Callable[[Body], None]) -> None:
-        self.mark: Mark = [part["epoch"], part["version"]]
+        self.mark: Mark = (part["epoch"], part["version"])
         self.stale: dict[str, Any] = part.get("stale") or {}
         self.rows: list[Any] = part.get("rows") or []
         self.marker: str = part.get("marker") or ""
@@ -179,13 +179,14 @@ class Readings:
                 self._ask_for(question, every[at : at + AT_ONCE])
         finally:
             for read in question.reads:
-                read.waiter.send(ApiError(503, "the server stops", retry_s=1))
+                if not read.waiter.done:  # whoever asked was killed
+                    read.waiter.send(ApiError(503, "the server stops", retry_s=1))
 
     def _ask_for(self, question: _Question, wanted: list[tuple[What, list[_Read]]]) -> None:
         source = question.entry.id
         bodies = [self.bodies.find(source, what) for what, _ in wanted]
         reads = [
-            [*what, _unless(body, readers)]
+            [*what, list(_unless(body, readers))]
             for (what, readers), body in zip(wanted, bodies, strict=True)
         ]
         try:
@@ -216,12 +217,12 @@ class Readings:
                 read.waiter.send(found)
 
 
-def _unless(body: Body | None, readers: list[_Read]) -> Mark | None:
+def _unless(body: Body | None, readers: list[_Read]) -> Iterable[int]:
     """The version that need not be sent: the kept one, or the one that all readers have."""
     if body is not None:
         return body.mark
     known = readers[0].known
-    return known if all(read.known == known for read in readers) else None
+    return known if known and all(read.known == known for read in readers) else ()
 
 
 def _keeper(bodies: Bodies, source: str, what: What) -> Callable[[Body], None]:

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from congress_dse.api import asking
@@ -21,7 +22,7 @@ def read(context: Context, request: Request, ds: str, table: str) -> Response:
     entry = asking.found(context, ds)
     what = (table, request.number("limit", 0, most=LIMIT_MAX))
     marker = request.query.get("marker", "")
-    known = None if marker else _tagged(request.headers.get("if-none-match"))
+    known = None if marker else _tagged(request.headers.get("if-none-match", ""))
     reading = _reading(context, entry, what, marker, known)
     headers = {
         "content-type": "application/json; charset=UTF-8",
@@ -108,13 +109,12 @@ def _streamed(context: Context, entry: Entry, table: str, first: Reading) -> Ite
     yield b"]}"
 
 
-def _tagged(text: str | None) -> Mark | None:
+@lru_cache(1024)
+def _tagged(text: str) -> Mark | None:
     """The (epoch, version) of a tag that we gave out."""
-    if text is None:
-        return None
     epoch, _, version = text.strip().removeprefix("W/").strip('"').partition(".")
     with contextlib.suppress(ValueError):
-        return [int(epoch), int(version)]
+        return int(epoch), int(version)
     return None
 
 

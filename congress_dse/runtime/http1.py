@@ -12,6 +12,7 @@ from http import HTTPStatus
 from urllib.parse import unquote_to_bytes
 
 CHUNK_LINE_B = 1024
+AGAIN_B = 1024  # a request up to this is known again when it is repeated
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 (RFC 9110, 5.6.2)
 _NAME = re.compile(_TOKEN)
@@ -43,6 +44,7 @@ class Asked:
     __slots__ = ("body", "expects", "headers", "keep", "method", "modern", "path", "query")
 
     def __init__(self, text: str) -> None:
+        """Read a head; its lines end with newlines alone."""
         line, _, rest = text.partition("\n")
         found = _LINE.fullmatch(line)
         if found is None:
@@ -60,6 +62,14 @@ class Asked:
             said = {word.strip() for word in words.lower().split(",")}
             self.keep = "close" not in said if self.modern else "keep-alive" in said
 
+    def again(self) -> "Asked":
+        """The same once more, for a client that asks it again."""
+        made = Asked.__new__(Asked)
+        made.method, made.path, made.query = self.method, self.path, self.query
+        made.modern, made.keep, made.headers = self.modern, self.keep, self.headers
+        made.body, made.expects = b"", False
+        return made
+
 
 class Inbound:
     """One connection's bytes; `feed` takes them, and `take` has the next request."""
@@ -73,6 +83,7 @@ class Inbound:
         self._head: Asked | None = None
         self._body: list[bytes] | None = None  # of one that comes in chunks
         self._body_b = 0
+        self._last: tuple[bytes, Asked] | None = None  # whoever polls sends the same each time
 
     def feed(self, data: bytes) -> None:
         """Take what was read."""
@@ -84,6 +95,9 @@ class Inbound:
         if self._size_b < self._need_b or not self._size_b:
             return None
         if self._head is None:
+            if self._last is not None and self._parts[0] == self._last[0]:
+                self._left(b"".join(self._parts[1:]))
+                return self._last[1].again()
             self._begin()
         head = self._head
         if head is None or not (self._whole() if self._body is None else self._chunked()):
@@ -122,6 +136,8 @@ class Inbound:
         self._head = head = Asked(text)
         length = _length(head, self._body_max_b)
         self._body, self._body_b = (None, length) if length is not None else ([], 0)
+        if length == 0 and end.end() == len(data) <= AGAIN_B:
+            self._last = data, head
         if length != 0:
             head.expects = head.modern and head.headers.get("expect", "").lower() == "100-continue"
 
@@ -187,7 +203,7 @@ class Inbound:
         return self._parts[0]
 
     def _left(self, data: bytes) -> None:
-        self._parts, self._size_b = [data], len(data)
+        self._parts, self._size_b = [data] if data else [], len(data)
 
 
 def opening(
