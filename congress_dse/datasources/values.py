@@ -56,10 +56,10 @@ def ordinary(lists: Any, width: int) -> set[Row] | None:
         "".join(texts).encode()
     except UnicodeEncodeError:
         return None
-    numbers = [] if texts is values else [v for v in values if type(v) is not str]
-    carried = all(map(math.isfinite, numbers)) and (
-        not numbers or (max(numbers) < _INT_MAX and min(numbers) >= -_INT_MAX)
-    )
+    whole = [v for v in values if type(v) is int] if int in kinds else [0]
+    carried = max(whole) < _INT_MAX and min(whole) >= -_INT_MAX
+    if float in kinds and carried:
+        carried = all(math.isfinite(v) for v in values if type(v) is float)
     return set(map(tuple, lists)) if carried else None
 
 
