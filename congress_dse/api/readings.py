@@ -86,11 +86,13 @@ class Reading:
         self._keep = keep
 
     def body(self) -> bytes:
-        """The rows as the whole document that a client gets; made by the first who wants it."""
+        """The whole document that a client gets; made by the first who wants it, and kept.
+
+        Not for what a next page follows: that has to be of the very rows that the source holds.
+        """
         if self._kept is None:
             self._kept = Body(self.mark, dumps({"results": [{"data": row} for row in self.rows]}))
-            if not self.marker:  # the next page has to be of the very rows that the source holds
-                self._keep(self._kept)
+            self._keep(self._kept)
         return self._kept.data
 
 
