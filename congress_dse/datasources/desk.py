@@ -344,13 +344,13 @@ def _refusal(kind: str, text: str) -> Args:
     return {"refused": kind, "text": text}
 
 
-def _cut(cells: Any, width: Any) -> list[Any]:
+def _cut(cells: Any, width: Any) -> values.Cut:
     """Rows of `width` cells each."""
     if not isinstance(cells, list) or not isinstance(width, int) or width < 1:
         raise Refused("bad-rows", "cells that are no rows")
     if len(cells) % width:
         raise Refused("bad-rows", f"{len(cells)} cells are no rows of {width}")
-    return list(zip(*[iter(cells)] * width, strict=True))
+    return values.Cut(cells, width)
 
 
 def _no_data(table: str, stale: Args) -> str:

@@ -39,15 +39,30 @@ def row(values: Any) -> Row:
     return tuple(map(scalar, values))
 
 
+class Cut(tuple[Row, ...]):
+    """Rows of `width` cells each, cut out of one list of `cells`; `len(cells)` has to be right."""
+
+    cells: list[Any]
+    width: int
+
+    def __new__(cls, cells: list[Any], width: int) -> "Cut":
+        made = super().__new__(cls, zip(*[iter(cells)] * width, strict=True))
+        made.cells, made.width = cells, width
+        return made
+
+
 def ordinary(lists: Any, width: int) -> set[Row] | None:
     """Rows of `width` values each, where all of them are ordinary; None where one may not be.
 
     Ordinary is text that can be encoded, and numbers that every link carries: such values stand in
     a row as they are, and are looked at together, several times as fast as one by one.
     """
-    if not _LISTS.issuperset(map(type, lists)) or not {width}.issuperset(map(len, lists)):
+    if type(lists) is Cut and lists.width == width:
+        values = lists.cells
+    elif _LISTS.issuperset(map(type, lists)) and {width}.issuperset(map(len, lists)):
+        values = list(chain.from_iterable(lists))
+    else:
         return None
-    values = list(chain.from_iterable(lists))
     kinds = set(map(type, values))
     if not _ORDINARY.issuperset(kinds):
         return None

@@ -18,9 +18,16 @@ def test_together_rows_are_what_they_are_one_by_one(lists):
         assert {tuple(map(repr, row)) for row in found} == {tuple(map(repr, row)) for row in wanted}
 
 
-@pytest.mark.parametrize("lists", [[], [["a", 1]], [("a", 1.5), ["é", -(2**63)]]])
+@pytest.mark.parametrize(
+    "lists", [[], [["a", 1]], [("a", 1.5), ["é", -(2**63)]], values.Cut(["a", 1, "b", 2], 2)]
+)
 def test_ordinary_rows_are_taken_together(lists):
     assert values.ordinary(lists, 2) == set(map(tuple, lists))
+
+
+def test_rows_of_another_width_are_not_what_was_cut():
+    assert values.ordinary(values.Cut(["a", "b", "c"], 3), 2) is None
+    assert values.Cut(["a", "b", "c", "d"], 2) == (("a", "b"), ("c", "d"))
 
 
 @pytest.mark.parametrize(
