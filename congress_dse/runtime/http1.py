@@ -304,6 +304,7 @@ def _line(data: bytes, at: int) -> tuple[bytes, int] | None:
 
 def _chunk_size(line: bytes) -> int:
     text = line.partition(b";")[0].strip()
-    if not text or len(text) > 16 or not _HEX.issuperset(text):
+    ended = line.endswith(b"\r") and line.count(b"\r") == 1
+    if not ended or not text or len(text) > 16 or not _HEX.issuperset(text):
         raise BadRequest(400, "the chunks of the body are no chunks")
     return int(text, 16)

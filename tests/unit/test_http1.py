@@ -119,6 +119,8 @@ def test_who_keeps_a_connection(version, connection, keep):
         (b"PUT / HTTP/1.1\r\nContent-Length: 101\r\n\r\n", 413),
         (b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n", 413),
         (b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n", 400),
+        (b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\nab\r\n", 400),
+        (b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1;\r\r\nab\r\n", 400),
         (b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1" * 1100, 400),
         (b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"a: b\r\n" * 700, 431),
         (b"GET /" + b"x" * 4096, 414),
