@@ -75,6 +75,8 @@ class Coroutines:
             raise
         finally:
             del self._owners[task]
+        if owner._owed:
+            owner._settle()
         return task.result()
 
     def task(self, awaitable: Awaitable[Any]) -> asyncio.Future[Any]:
@@ -100,6 +102,8 @@ class Coroutines:
         finally:
             if owner is not None:
                 del self._owners[future]
+        if owner is not None and owner._owed:
+            owner._settle()
         return future.result()
 
     def owner(self) -> Any:

@@ -7,7 +7,7 @@ A pure machine: `put` and `take` never wait, and `wake` is called once when an i
   the new message, ``drop-old`` the oldest, ``reject`` raises MailboxFull at the sender.
 * An update of a table is never waited for: when full it is dropped and the loss is remembered, and
   the reader asks for a snapshot once it has caught up. Answers and unsubscriptions are always
-  taken.
+  taken. A subscription waits for room without its sender, who waits for the answer alone.
 """
 
 from collections import deque
@@ -23,11 +23,22 @@ CAPACITY = 10_000  # messages; a service that falls this far behind has met its 
 
 CONTROL = frozenset({"shut", "stop", "tick", "do", "down", "lost"})
 ALWAYS = frozenset({"rep", "unsub"})
+ALONE = frozenset({"sub", "resync", "pull"})  # sent again and again until they are answered
 
 Policy = Literal["block", "drop-new", "drop-old", "reject"]
 POLICIES = ("block", "drop-new", "drop-old", "reject")
 
 Entry = tuple[float, d6msg]
+
+
+class Held:
+    """A message that waits outside of a full mailbox; `taken` is called once it is inside."""
+
+    __slots__ = ("msg", "taken")
+
+    def __init__(self, msg: d6msg, taken: Callable[[], Any]) -> None:
+        self.msg = msg
+        self.taken = taken
 
 
 @dataclass(frozen=True)
@@ -77,7 +88,7 @@ class Mailbox:
         self.on_drop: Callable[[d6msg, str], None] = _forget
         self.received = self.dropped = self.coalesced = 0
         self.lost: dict[tuple[str, str], None] = {}
-        self.room: deque[Callable[[], None]] = deque()
+        self.room: deque[Held] = deque()  # who waits for it
         self.waiting: deque[Entry] = deque()
         self.control: deque[Entry] = deque()
 
@@ -92,7 +103,7 @@ class Mailbox:
         self.policy = policy
 
     def put_nowait(self, msg: d6msg) -> bool:
-        """Take `msg`; return False where the sender has to wait for room (policy ``block``).
+        """Take `msg`; return False where it has to wait for room (policy ``block``); see `hold`.
 
         Raises MailboxFull where the policy is to reject.
         """
@@ -120,12 +131,27 @@ class Mailbox:
             self.idle = False
             self.wake()
 
-    def give_up(self, call: Callable[[], None]) -> None:
-        """Wait for room no more; if there was room already, it is the next one's."""
-        if call in self.room:
-            self.room.remove(call)
-        elif self.room and len(self.waiting) < self.capacity:
-            self.room.popleft()()
+    def hold(self, msg: d6msg, taken: Callable[[], Any]) -> Held:
+        """Let `msg` wait for room, behind all that do, and call `taken()` when it is in.
+
+        While one waits the mailbox stays full, so nothing overtakes it. From any thread.
+        """
+        held = Held(msg, taken)
+        self.room.append(held)
+        self.received += 1
+        if self.closed:
+            self._refuse_held()
+        else:
+            self.make_room()  # the reader may have taken all of it since we were refused
+        return held
+
+    def give_up(self, held: Held) -> bool:
+        """Have it wait no more; return False when it is in already."""
+        try:
+            self.room.remove(held)
+        except ValueError:
+            return False
+        return True
 
     def again(self, msg: d6msg) -> None:
         """Put `msg` before everything that waits: its receiver died of it and tries once more."""
@@ -139,14 +165,21 @@ class Mailbox:
             kept = [entry for entry in queue if not unwanted(entry[1])]
             queue.clear()
             queue.extend(kept)
-        while self.room and len(self.waiting) < self.capacity:
-            self.room.popleft()()
+        self.make_room()
         return out
 
     def make_room(self) -> None:
-        """Let the next sender in, if there is one and there is room for it."""
-        if self.room and len(self.waiting) < self.capacity:
-            self.room.popleft()()
+        """Take in what waits for room, as far as there is any."""
+        while len(self.waiting) < self.capacity:
+            try:
+                held = self.room.popleft()
+            except IndexError:
+                return
+            self.waiting.append((now(), held.msg))
+            if self.idle:
+                self.idle = False
+                self.wake()
+            held.taken()
 
     def take(self) -> Entry | None:
         """The next (time of arrival, message); None, and the reader is idle, when there is none."""
@@ -177,8 +210,7 @@ class Mailbox:
         self.waiting.clear()
         self.control.clear()
         self.closed, self.capacity, self.idle, self.wake = True, 0, True, _nobody
-        while self.room:
-            self.room.popleft()()
+        self._refuse_held()
         return left
 
     def statistics(self) -> MailboxStatistics:
@@ -212,12 +244,21 @@ class Mailbox:
             self.dropped += 1
             self.on_drop(msg, "stopped")
 
+    def _refuse_held(self) -> None:
+        while self.room:
+            held = self.room.popleft()
+            self._refuse(held.msg)
+            held.taken()
+
     def _full(self, msg: d6msg) -> bool:
         if msg.type == "pub":
             self.coalesced += 1
             self.lost[msg.correlationId, msg.replyTo] = None
         elif self.policy == "block":
-            return False
+            if msg.type not in ALONE:
+                return False
+            if not any(held.msg.correlationId == msg.correlationId for held in self.room):
+                self.room.append(Held(msg, _nobody))
         elif self.policy == "drop-old":
             _, old = self.waiting.popleft()
             self.waiting.append((now(), msg))

@@ -7,6 +7,7 @@ loses none.
 
 import asyncio
 import traceback
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -50,6 +51,7 @@ class Turns:
         self._alarm: Alarm | None = None
         self._timers: Timers | None = None
         self._owned: dict[Any, None] = {}
+        self._owed: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
         self.in_hand: d6msg | None = None
         self.unfinished: d6msg | None = None
         self.in_hand_since = 0.0
@@ -99,6 +101,19 @@ class Turns:
     def finish(self, answer: Any) -> Any:
         """What a call of the service's own code answered; a coroutine is awaited in this turn."""
         raise NotImplementedError
+
+    def put_off(self, call: Callable[..., Any], *args: Any) -> None:
+        """Call `call(*args)`, which may wait, when the coroutine of this turn is over.
+
+        For what a coroutine began and cannot wait for: the next message comes after it.
+        """
+        self._owed.append((call, args))
+
+    def _settle(self) -> None:
+        """Make the calls that were put off to the end of the coroutine."""
+        while self._owed:
+            call, args = self._owed.popleft()
+            call(*args)
 
     def spawn(self, call: Callable[..., Any], *args: Any) -> Any:
         """Run `call(*args)` beside the actor; it ends with this actor at the latest."""

@@ -209,6 +209,29 @@ def test_block_makes_the_sender_wait_and_loses_nothing(host, settle, wait_for):
         assert mine == sorted(mine)
 
 
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_service_that_never_runs_out_of_messages_keeps_nobody_from_his_turn(
+    host, settle, wait_for, after
+):
+    class Endless(deepsix.deepSix):
+        def cmdhandler(self, msg):
+            if msg.body == "sleep":
+                runtime.sleep(0.001)  # from now on it is not the run queue that resumes it
+            if not over:
+                self.dataPath.tell(self.name, "again")
+
+    over, calls = [], []
+    host.createservice("endless", factory=Endless)
+    other = host.createservice("other", factory=deepsix.deepSix)
+    settle(host)
+    host.tell("endless", "first", "sleep" if after else "")
+    other.after(0.01, calls.append, "timer")
+    runtime.call_later(0.01, calls.append, "hub")
+    wait_for(lambda: len(calls) == 2)
+    over.append(True)
+    settle(host)
+
+
 def test_a_control_message_is_handled_in_a_flood(host, settle, wait_for):
     class Busy(deepsix.deepSix):
         mailbox_capacity = 1000
