@@ -16,7 +16,6 @@ from congress_dse.commands import serve
 from congress_dse.exceptions import ConfigError, ControlError
 from congress_dse.manager import commands, control, listeners, options, posix
 from congress_dse.manager.roster import EXIT_GAVE_UP
-
 from tests.support.ports import free_ports
 
 from .harness import PATIENCE_S, ROOT, both_doors, posix_only, wait_for
@@ -63,7 +62,7 @@ def test_who_asks_where_nobody_listens_is_told_so(start, tmp_path):
             path.write_text(json.dumps({"host": "127.0.0.1", "port": port, "token": ""}))
         with asked:
             control.ask(str(path), {"command": "status"})
-    with pytest.raises(ControlError, match="ENOTDIR|Not a directory"):
+    with pytest.raises(ControlError, match=r"ENOTDIR|Not a directory"):
         control.ask(str(path / "below"), {"command": "status"})
 
 
