@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from congress_dse import exceptions
-from congress_dse.keeper import EXIT_STUCK, coordinator
+from congress_dse.keeper import EXIT_STUCK
 from congress_dse.leases import Leases, times
+from congress_dse.locks import coordinator
 from tests.coordination.keeper import NAMES
 from tests.support.databases import own
 from tests.support.engine import wait_for
