@@ -33,6 +33,8 @@ class Keeper:
         self.leases = Leases(node, times(lease_s))
         self.quiet: Callable[[], bool] = lambda: True
         self.state = ""
+        self.failures = 0  # beats in which the service failed
+        self.renewed: float | None = None  # when the last beat began in which it did not
         self._url = url
         self._tell = tell
         self._locks: dict[str, Any] = {}
@@ -76,13 +78,17 @@ class Keeper:
             self._wake.clear()
             try:
                 self._beat()
+                self.renewed = begun
                 self._say("")
             except Exception as error:  # noqa: BLE001 (of whatever library a service needs)
+                self.failures += 1
                 self._say(f"{type(error).__name__}: {error}")
             self._let_go(self.leases.lapsed(monotonic()))
             self._tell(self.leases.granted(monotonic()))
             self._beaten = monotonic()
             self._wake.wait(max(0.05, begun + self.leases.times.beat_s - monotonic()))
+        self.leases.want({})
+        self.leases.review(monotonic())
         self._let_go(list(self._locks))
         if self._made:
             locks.tried(self._coordinator.stop)

@@ -37,7 +37,7 @@ class Node:
             )
 
     def told(self):
-        """(time, {source: until}) of all that it was told."""
+        """(time, {source: until}, losses) of all that it was told."""
         lines = self.said.read_text().split("\n")[:-1]
         return [tuple(json.loads(line)) for line in lines]
 
@@ -48,7 +48,7 @@ class Node:
     def spans(self):
         """(from, to, source) of what it could run: until it is told otherwise, or the end."""
         found, open_ = [], {}
-        for at, granted in self.told():
+        for at, granted, _ in self.told():
             for source in open_.keys() - granted.keys():
                 begun, until = open_.pop(source)
                 found.append((begun, min(until, at), source))
@@ -152,6 +152,7 @@ def test_a_database_that_cuts_every_session_and_is_away_for_a_while(service, tmp
         for node in nodes:
             node.end(signal.SIGTERM)
         assert not overlaps(nodes)
+        assert sum(node.told()[-1][2] for node in nodes) >= 2 * len(NAMES)
     finally:
         allow(True)
         for node in nodes:
