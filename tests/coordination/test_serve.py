@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections import defaultdict
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.coordinators import etcd, zookeeper
 from tests.support.engine import wait_for
 from tests.support.redis import redis_server
 
@@ -240,10 +242,15 @@ def quiet(engines):
 @pytest.mark.skipif(not FULL, reason="long: CONGRESS_DSE_FULL=1")
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    "url", ["file://{folder}/files", "postgresql://postgres@127.0.0.1:5432/test"]
+    "url", ["file://{folder}/files", "postgresql://postgres@127.0.0.1:5432/test", etcd, zookeeper]
 )
 def test_takeover_with_other_services(engines, tmp_path, url):
-    both = engines(url.format(folder=tmp_path), [f"{n}{os.getpid()}" for n in NAMES], workers=2)
+    with nullcontext() if isinstance(url, str) else url(tmp_path) as server:
+        take_over(engines, (server.url if server else url).format(folder=tmp_path))
+
+
+def take_over(engines, url):
+    both = engines(url, [f"{n}{os.getpid()}" for n in NAMES], workers=2)
     both.start("a")
     both.wait_served("a")
     both.start("b")
