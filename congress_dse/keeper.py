@@ -148,7 +148,7 @@ class Keeper:
         for name in self.leases.to_try(monotonic()):
             lock = self._coordinator.get_lock(_lock_name(name).encode())
             asked = monotonic()
-            if lock.acquire(blocking=False):
+            if locks.got(lock):
                 now = monotonic()
                 self._locks[name] = lock
                 self.leases.got(name, asked, now)

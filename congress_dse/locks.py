@@ -90,6 +90,26 @@ def _without_retries(made: Any) -> None:
     vars(made)["_make_client"] = client
 
 
+def got(lock: Any) -> bool:
+    """Whether `lock`, which this node has not, was free and is ours now."""
+    if lock.acquire(blocking=False):
+        return True
+    if type(lock).__name__ == "ZooKeeperLock":
+        _tidy(vars(lock)["_client"], vars(lock)["_lock"])
+    return False
+
+
+def _tidy(client: Any, lock: Any) -> None:
+    """Take back bids of ours that a broken connection left in ZooKeeper's queue.
+
+    They live as long as the session does, and nobody behind them would ever have the lock.
+    """
+    for bid in client.get_children(lock.path):
+        path = f"{lock.path}/{bid}"
+        if client.get(path)[0] == lock.data:
+            client.delete(path)
+
+
 def proof(lock: Any) -> bool:
     """Whether `lock` is ours at this moment, as its service says; raises what its library does."""
     prove = PROOFS.get(type(lock).__name__)

@@ -222,17 +222,21 @@ def test_a_lock_of_etcd_that_could_not_be_given_back_is_kept_alive_no_longer(tmp
         assert not locks.proof(lock)
 
 
-def test_a_lock_at_zookeeper_ends_with_its_session(tmp_path):
+def test_a_lock_at_zookeeper_outlives_neither_its_session_nor_a_bid_that_was_left(tmp_path):
     with zookeeper(tmp_path) as server:
         one, other = bound(server.url), bound(server.url)
         lock, same = one.get_lock(b"lock"), other.get_lock(b"lock")
-        assert lock.acquire(blocking=False)
-        assert not same.acquire(blocking=False)
+        assert locks.got(lock)
+        assert not locks.got(same)
         assert locks.proof(lock)
         locks.leave(lock)
-        assert same.acquire(blocking=False)
+        before = one.get_lock(b"lock")._lock
+        before.client.create(before.create_path, before.data, ephemeral=True, sequence=True)
+        assert not locks.got(same)
+        locks.got(lock)  # in vain, behind the bid that was left
+        assert locks.got(same)
         other.stop()
-        assert lock.acquire(blocking=False)
+        assert locks.got(lock)
         one.stop()
 
 
