@@ -127,10 +127,14 @@ def _of_etcd(lock: Any) -> bool:
 
 
 def _of_zookeeper(lock: Any) -> bool:
-    """Any server answers with what it knows, also one that is cut off: first it catches up."""
-    about = vars(lock)
-    about["_client"].sync(about["_lock"].path)
-    return bool(lock.is_still_owner())
+    """Our bid is there still; its name is its own.
+
+    Any server answers with what it knows, also one that is cut off: first it catches up. tooz takes
+    a lock for lost when the connection breaks, which its session may well survive.
+    """
+    client, held = vars(lock)["_client"], vars(lock)["_lock"]
+    client.sync(held.path)
+    return held.node is not None and client.exists(f"{held.path}/{held.node}") is not None
 
 
 def _of_session(lock: Any) -> bool:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -197,9 +198,9 @@ def test_a_database_that_cuts_every_session_and_is_away_for_a_while(service, tmp
             node.end()
 
 
-def bound(url):
+def bound(url, lease_s=LEASE_S):
     """A coordinator that has begun."""
-    made = coordinator(url, Leases("a", times(LEASE_S)))
+    made = coordinator(url, Leases("a", times(lease_s)))
     made.start()
     return made
 
@@ -215,8 +216,9 @@ def test_a_lock_of_etcd_that_could_not_be_given_back_is_kept_alive_no_longer(tmp
         server.start()
 
         def free():
-            one.heartbeat()
-            return other.get_lock(b"lock").acquire(blocking=False)
+            locks.tried(one.heartbeat)  # it may be too late, on a busy machine
+            with suppress(Exception):
+                return locks.got(other.get_lock(b"lock"))
 
         wait_for(free)
         assert not locks.proof(lock)
@@ -224,7 +226,8 @@ def test_a_lock_of_etcd_that_could_not_be_given_back_is_kept_alive_no_longer(tmp
 
 def test_a_lock_at_zookeeper_outlives_neither_its_session_nor_a_bid_that_was_left(tmp_path):
     with zookeeper(tmp_path) as server:
-        one, other = bound(server.url), bound(server.url)
+        # The machine may be busy for longer than a short session lasts.
+        one, other = bound(server.url, lease_s=20), bound(server.url, lease_s=20)
         lock, same = one.get_lock(b"lock"), other.get_lock(b"lock")
         assert locks.got(lock)
         assert not locks.got(same)
