@@ -11,6 +11,7 @@ import os
 import secrets
 import warnings
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
@@ -104,10 +105,13 @@ def _tidy(client: Any, lock: Any) -> None:
 
     They live as long as the session does, and nobody behind them would ever have the lock.
     """
-    for bid in client.get_children(lock.path):
-        path = f"{lock.path}/{bid}"
+
+    def take_back(path: str) -> None:
         if client.get(path)[0] == lock.data:
             client.delete(path)
+
+    for bid in client.get_children(lock.path):
+        tried(partial(take_back, f"{lock.path}/{bid}"))  # another's may be gone by now
 
 
 def proof(lock: Any) -> bool:
