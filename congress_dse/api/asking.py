@@ -47,7 +47,8 @@ def ask(
 ) -> dict[str, Any]:
     """What the desk of a source answers; raises ApiError for what it refuses or leaves open.
 
-    A source whose worker has just gone is waited for a little, while another takes it over.
+    A source whose worker has just gone is waited for a little, while another takes it over; and so
+    is what it reads first.
     """
     answer: dict[str, Any] | None = None
     while answer is None:
@@ -80,7 +81,9 @@ def _tried(
         if message["what"] not in REPEATABLE or not _comes_back(context, entry):
             raise ApiError(503, f"datasource {entry.name!r}: {error}", retry_s=1) from error
     else:
-        return answer
+        if not any(part.get("soon") for part in (answer, *answer.get("parts", ()))):
+            return answer
+        runtime.sleep(LOOK_S)
     return None
 
 

@@ -80,7 +80,7 @@ class Desk:
         try:
             return runtime.finish(operation.call(self, args))  # type: ignore[no-any-return]
         except Refused as error:
-            return _refusal(error.kind, str(error))
+            return self._refused(error)
         except runtime.Failure as error:
             LOG.exception("%s: %s failed", self._source.name, args.get("what"))
             return _refusal("failed", self._source.describe(error))
@@ -142,7 +142,7 @@ class Desk:
             try:
                 parts.append(self.rows({"table": table, "limit": limit, "unless": unless}))
             except Refused as error:
-                parts.append(_refusal(error.kind, str(error)))
+                parts.append(self._refused(error))
         return {"parts": parts}
 
     def status(self, _args: Args) -> Args:
@@ -206,6 +206,11 @@ class Desk:
         return {}
 
     # Inside.
+
+    def _refused(self, error: Refused) -> Args:
+        """A refusal; what a source lacks that has just been made may be there soon."""
+        soon = error.kind in {"no-table", "no-data"} and self._source.beginning()
+        return {**_refusal(error.kind, str(error)), **({"soon": True} if soon else {})}
 
     def _names(self) -> list[str]:
         source = self._source

@@ -23,6 +23,7 @@ LOG = logging.getLogger(__name__)
 
 NEVER = float("inf")
 LOOK_S = 0.02
+CUT_S = 1.0  # in which a connection that was cut off has ended
 AGAIN_S = 0.05  # after a connection could not be accepted: for want of files, most often
 
 # Status, headers by names in lower case, and the body: all of it, or its parts as they are made.
@@ -69,7 +70,8 @@ class Server:
         late = list(self.connections.values())
         for connection in late:
             connection.end()
-        while self.connections:
+        end = monotonic() + CUT_S
+        while self.connections and monotonic() < end:
             runtime.sleep(LOOK_S)
         if self._alarm is not None:
             self._alarm.cancel()
@@ -107,11 +109,10 @@ class Server:
     def _accept(self) -> None:
         listener = self._listener
         while True:
-            while len(self.connections) >= self.limits.connections_max:
-                self._room = runtime.Waiter()
-                self._room.wait()
             # One at a time: the other workers on this socket are to have their share.
             runtime.wait_io(listener)
+            while len(self.connections) >= self.limits.connections_max:
+                self._make_room()
             try:
                 sock, address = listener.accept()
             except BlockingIOError:
@@ -123,8 +124,12 @@ class Server:
             connection = Connection(self, sock, address)
             self.connections[connection] = connection
             connection.begin()
-            if len(self.connections) >= self.limits.connections_max:
-                make_room(self.connections)
+
+    def _make_room(self) -> None:
+        """Somebody wants to come in, and all places are taken: wait until one is free."""
+        self._room = runtime.Waiter()
+        make_room(self.connections)
+        self._room.wait(LOOK_S)
 
 
 class Connection(Client):
