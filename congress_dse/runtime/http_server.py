@@ -158,6 +158,9 @@ class Connection(Client):
         """Cut the client off."""
         self._thread.kill()
 
+    def asks(self) -> bool:
+        return bool(self._line.came())
+
     def late(self) -> None:
         """The client has not sent in time what was expected."""
         self._line.throw(_TooSlow())

@@ -63,6 +63,15 @@ class Line:
         if self._waiter is not None:
             self._waiter.throw(error)
 
+    def came(self) -> bool:
+        """Whether something is here that was not read yet, be it with the system."""
+        if self._got:
+            return True
+        try:
+            return bool(self._sock.recv(1, socket.MSG_PEEK))
+        except OSError:
+            return False
+
     def say_no_more(self) -> None:
         """Tell the far side that all was written."""
         self._sock.shutdown(socket.SHUT_WR)
@@ -104,8 +113,7 @@ class TlsLine:
         self._came, self._goes = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._came, self._goes, server_side=True)
         self._greeted = False
-        self.throw = line.throw
-        self.close = line.close
+        self.came, self.throw, self.close = line.came, line.throw, line.close
 
     def read(self) -> bytes:
         """What came; see `Line`. Raises SSLError, an OSError, for what is no TLS."""
