@@ -20,7 +20,7 @@ def meant(call):
 
 
 @pytest.mark.parametrize(
-    "name", ["begin", "run", "after", "finish", "release", "spawn", "failed", "_turn", "_log"]
+    "name", ["begin", "run", "after", "finish", "release", "spawn", "failed", "_take_turns", "_log"]
 )
 def test_a_name_of_the_actor_s_is_refused_with_class_and_method(name):
     with pytest.raises(exceptions.ReservedName, match=f"class Mine defines '{name}'"):

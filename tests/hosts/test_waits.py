@@ -94,46 +94,34 @@ def test_a_coroutine_may_have_so_many_messages_held_and_no_more(
     host, wait_for, settle, monkeypatch
 ):
     monkeypatch.setattr("congress_dse.d6cage.CAPACITY", 5)
-    slow, go, failures = host.createservice("slow", factory=Sending), runtime.Waiter(), []
-
-    class Flooding(Suspended):
-        def failed(self, msg, error):
-            failures.append(str(error))
-            return super().failed(msg, error)
-
+    slow, go = host.createservice("slow", factory=Sending), runtime.Waiter()
     settle(host)
     slow.do(go.wait)
-    host.createservice("sender", factory=Flooding)
+    sender = host.createservice("sender", factory=Suspended)
     host.tell("sender", "flood", ["slow"])
     wait_for(lambda: len(slow.inbox.room) == 5)
     go.send()
-    wait_for(lambda: failures and len(slow.seen) == 7)
-    assert failures == [
-        "mailbox of 'slow' is full: 2 messages wait, and 'sender' cannot wait for room here"
-    ]
+    wait_for(lambda: sender.failures and len(slow.seen) == 7)
+    assert sender.last_failure == (
+        "MailboxFull: mailbox of 'slow' is full: 2 messages wait, and 'sender' cannot wait for "
+        "room here"
+    )
     assert [letter.reason for letter in host.letters()] == ["mailbox full", "failed"]
 
 
 def test_coroutines_and_full_mailboxes_in_a_circle_are_seen_too(host, wait_for, settle):
-    failures = []
-
-    class Failing(Suspended):
-        def failed(self, msg, error):
-            failures.append(error)
-            return super().failed(msg, error)
-
-    for name in "ab":
-        host.createservice(name, factory=Failing)
+    made = [host.createservice(name, factory=Suspended) for name in "ab"]
     host.tell("a", "flood", ["b"])
     host.tell("b", "flood", ["a"])
-    wait_for(lambda: failures)
+    wait_for(lambda: any(service.failures for service in made))
     settle(host)
-    assert all(isinstance(error, exceptions.DeadlockError) for error in failures)
+    told = [service.last_failure for service in made if service.failures]
+    assert all(failure.startswith("DeadlockError: there would never be") for failure in told)
     assert host.asks.waits() == []
     for name in "ab":
         host.tell(name, "next")
     settle(host)
-    assert all(host.service_object(name).seen[-1] == "next" for name in "ab"), "both go on"
+    assert all(service.seen[-1] == "next" for service in made), "both go on"
 
 
 @pytest.mark.parametrize("way", ["ab", "abc", "abcdef"])
