@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from congress_dse.d6message import d6msg
-from congress_dse.runtime import native, turns, waiting
+from congress_dse.runtime import choice, native, turns, waiting
 from congress_dse.runtime.aio_hub import Hub, Hubs, get_hub
 from congress_dse.runtime.clock import now
 from congress_dse.runtime.coroutines import Coroutines, Interop, bring_first_run
@@ -28,7 +28,7 @@ from congress_dse.runtime.watchdog import Watchdog
 
 LOG = logging.getLogger(__name__)
 
-NAME = "asyncio"
+NAME = choice.chosen()
 PATCHED = False  # a synchronous library blocks everybody: it belongs in a thread
 
 Killed = GreenletExit
@@ -341,18 +341,31 @@ class Actor(turns.Turns):
 
 
 def throw(target: Any, error: type[BaseException] | BaseException) -> None:
-    """Raise `error` in a greenlet that waits; it is over, or waits again, when this returns."""
+    """Raise `error` in a greenlet that waits; it is over, or waits again, when this returns.
+
+    For a callback of a loop in which it may not be switched to, it is raised a moment later.
+    """
     hub = get_hub()
     if foreign():
         from_thread(throw, target, error)
         return
     current = getcurrent()
-    back = None if current is hub.greenlet else hub.loop.call_soon(current.switch)
+    if current is hub.greenlet:
+        if hub.may_switch():
+            target.throw(_made(error))
+        else:
+            hub.loop.call_soon(_throw_late, target, _made(error))
+        return
+    back = hub.loop.call_soon(current.switch)
     try:
         target.throw(_made(error))
     finally:
-        if back is not None:
-            back.cancel()  # killed meanwhile, the caller is somewhere else by then
+        back.cancel()  # killed meanwhile, the caller is somewhere else by then
+
+
+def _throw_late(target: Any, error: BaseException) -> None:
+    if not target.dead:
+        target.throw(error)
 
 
 def _made(error: type[BaseException] | BaseException) -> BaseException:
@@ -430,7 +443,7 @@ class deadline:  # noqa: N801 - it is called as a function is
     def __enter__(self) -> None:
         self._timer = None
         if may_wait() and not foreign():
-            self._timer = call_later(max(1e-6, self._seconds), throw, getcurrent(), self._error)
+            self._timer = call_later(max(1e-6, self._seconds), getcurrent().throw, self._error)
 
     def __exit__(
         self,

@@ -91,7 +91,7 @@ def test_the_environment_goes_before_the_configuration(monkeypatch):
 
 def test_where_eventlet_is_not_installed_it_is_asyncio(monkeypatch):
     monkeypatch.delenv(choice.VARIABLE, raising=False)
-    monkeypatch.setattr(choice, "_has_eventlet", lambda: False)
+    monkeypatch.setattr(choice, "_has", lambda library: False)
     assert choice.configured(None) == "asyncio"
     with pytest.raises(exceptions.ConfigError, match="needs eventlet, which is not installed"):
         choice.configured("green")
