@@ -110,7 +110,7 @@ class Later:
 def _new_loop() -> asyncio.AbstractEventLoop:
     if choice.chosen() == choice.UVLOOP:
         if clock.virtual:
-            raise exceptions.ConfigError("virtual time is asyncio's own loop's; uvloop has none")
+            raise exceptions.ConfigError("uvloop has no virtual time; choose asyncio for it")
         loop: asyncio.AbstractEventLoop = import_module("uvloop").new_event_loop()
         return loop
     if clock.virtual:

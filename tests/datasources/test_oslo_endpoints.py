@@ -16,7 +16,6 @@ from oslo_config import cfg
 
 from congress_dse.datasources import oslo_endpoints
 from congress_dse.runtime import chosen as runtime
-from tests.support import modes
 from tests.support.rabbit import local_url
 
 messaging = oslo_endpoints.messaging()
@@ -155,7 +154,7 @@ def test_no_more_tasks_run_than_may(transport):
 
 
 @pytest.mark.skipif(
-    not os.environ.get("CONGRESS_DSE_FULL") and modes.EVENTLET, reason="takes seconds"
+    not os.environ.get("CONGRESS_DSE_FULL") and runtime.NAME != "asyncio", reason="takes seconds"
 )
 def test_a_client_that_watches_its_call_hears_that_it_lives():
     calls = Calls()

@@ -2,16 +2,31 @@
 
 import asyncio
 import gc
+import importlib.util
+import os
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
-from congress_dse.runtime import chosen as runtime
+from congress_dse.runtime import choice, chosen as runtime
 
 GREEN = runtime.NAME == "green"
 EVENTLET = runtime.NAME in {"green", "mixed"}
 UVLOOP = runtime.NAME == "uvloop"
 on_eventlet = pytest.mark.skipif(not EVENTLET, reason="of eventlet alone")
+
+
+def each(runtimes: Iterable[str] = choice.RUNTIMES) -> list[Any]:
+    """Runtimes as parameters of a test; uvloop is left out where it is not installed."""
+    lacking = importlib.util.find_spec("uvloop") is None and not os.environ.get("CI")
+    skipped = pytest.mark.skipif(lacking, reason="uvloop is not installed")
+    return [pytest.param(r, marks=skipped) if r == choice.UVLOOP else r for r in runtimes]
+
+
+def others() -> list[Any]:
+    """The runtimes that these tests do not run on."""
+    return each(r for r in choice.RUNTIMES if r != runtime.NAME)
 
 
 def time_limit() -> BaseException:
