@@ -11,6 +11,7 @@ import pytest
 from congress_dse.runtime import choice
 
 if choice.NEEDS.get(choice.chosen()) != "eventlet":
+    assert not [name for name in sys.modules if name.partition(".")[0] == "eventlet"]
     sys.modules["eventlet"] = None  # type: ignore[assignment]
 
 from congress_dse import d6cage, deepsix

@@ -107,7 +107,7 @@ def run(args, cwd=ROOT, **env):
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("runtime", modes.others())
 def test_the_suite_passes_unchanged(runtime):
-    """In asyncio and uvloop nothing can import eventlet; see the conftest."""
+    """Scenario 18. In asyncio and uvloop eventlet is not there, and cannot be: see the conftest."""
     unchanged(FULL if LONG else SUITE, runtime)
 
 
