@@ -70,9 +70,15 @@ class Hub:
         """Whether the caller runs in the loop, as coroutines and callbacks do."""
         return getcurrent() is self.greenlet
 
-    def may_switch(self) -> bool:
-        """Whether a callback of the loop, which calls this, may switch; a coroutine always may."""
-        return self.in_python or asyncio.current_task(self.loop) is not None
+    def throw(self, target: Any, error: BaseException) -> None:
+        """Raise `error` in a greenlet that waits, for who runs in the hub's own.
+
+        A callback of a loop in C may not switch, though a coroutine may: the error comes later.
+        """
+        if self.in_python or asyncio.current_task(self.loop) is not None:
+            target.throw(error)
+        else:
+            self.loop.call_soon(_throw_late, target, error)
 
     def ended(self) -> bool:
         """Whether the loop is over: one that was found running, most often."""
@@ -80,6 +86,11 @@ class Hub:
 
     def _run(self) -> None:
         self.loop.run_forever()
+
+
+def _throw_late(target: Any, error: BaseException) -> None:
+    if not target.dead:
+        target.throw(error)
 
 
 class Later:
