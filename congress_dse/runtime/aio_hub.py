@@ -71,9 +71,9 @@ class Hub:
         return getcurrent() is self.greenlet
 
     def throw(self, target: Any, error: BaseException) -> None:
-        """Raise `error` in a greenlet that waits, for who runs in the hub's own.
+        """Raise `error` in a greenlet that waits; called in the hub's own.
 
-        A callback of a loop in C may not switch, though a coroutine may: the error comes later.
+        At once, but a moment later for a callback of a loop in C, which may not switch.
         """
         if self.in_python or asyncio.current_task(self.loop) is not None:
             target.throw(error)
