@@ -7,7 +7,7 @@ From where they may switch back is a matter of the loop. asyncio's own is Python
 C, as uvloop's, keeps on its stack what its other calls write to: libuv has there the queue of the
 timers that are due, and to cancel one of them writes to its neighbours. A greenlet that runs has
 its own stack in that very place. So nobody is switched to from the timers of such a loop, or from
-its sockets, but only from what `call_soon` calls: libuv has nothing on its stack meanwhile.
+its sockets, but only from what `call_soon` calls: libuv has nothing of the kind there.
 """
 
 import asyncio
