@@ -189,7 +189,7 @@ class Connection(Client):
         return line
 
     async def _continue(self) -> None:
-        self._writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
         await self._writer.drain()
 
     async def _respond(self, head: Head, given: bytes, keep: bool) -> bool:
@@ -202,7 +202,7 @@ class Connection(Client):
             chunked = sizes is None and head.version >= (1, 1)
             keep = keep and (chunked or sizes is not None)
             length = None if sizes is None else sum(sizes)
-            self._writer.write(opening(answer.status, answer.headers, length, chunked, keep))
+            self._write(opening(answer.status, answer.headers, length, chunked, keep))
             if not head.without_body:
                 async for part in _parts(parts):
                     await self._send(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part)
@@ -215,8 +215,13 @@ class Connection(Client):
                 await runtime.beside(close)
         return keep
 
-    async def _send(self, data: bytes) -> None:
+    def _write(self, data: bytes) -> None:
+        if self._writer.is_closing():
+            raise ConnectionResetError("the client has gone")
         self._writer.write(data)
+
+    async def _send(self, data: bytes) -> None:
+        self._write(data)
         async with asyncio.timeout(self._limits.client_s):
             await self._writer.drain()
 
@@ -225,9 +230,9 @@ class Connection(Client):
         headers, data = self._limits.refusal(status, text)
         line = f"{int(status)} {HTTPStatus(status).phrase}"
         with contextlib.suppress(OSError, TimeoutError):
-            self._writer.write(opening(line, list(headers.items()), len(data), False, False))
+            self._write(opening(line, list(headers.items()), len(data), False, False))
             await self._send(data)
-            if self._writer.can_write_eof():
+            if self._writer.can_write_eof() and not self._writer.is_closing():
                 self._writer.write_eof()
             async with asyncio.timeout(LINGER_S):
                 while await self._reader.read(65536):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from congress_dse.runtime import choice
+from tests.support import modes
 from tests.support.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +58,7 @@ def d6service(name, keys, inbox, datapath, args):
 
 @pytest.fixture
 def engine(tmp_path):
-    """Start an engine on a runtime; its processes find no eventlet where that is asyncio."""
+    """Start an engine on a runtime; its processes find no eventlet where that needs none."""
     blocked = tmp_path / "blocked" / "eventlet"
     blocked.mkdir(parents=True)
     (blocked / "__init__.py").write_text("raise ImportError('eventlet is blocked here')\n")
@@ -71,7 +72,7 @@ def engine(tmp_path):
         conf = tmp_path / "c.conf"
         conf.write_text(CONF.format(runtime=runtime, port=port, home=tmp_path))
         env = {k: v for k, v in os.environ.items() if k != choice.VARIABLE}
-        if runtime == "asyncio":
+        if runtime != "mixed":
             env["PYTHONPATH"] = os.pathsep.join([str(blocked.parent), str(ROOT)])
         command = [sys.executable, "-m", "congress_dse", "serve", "--config-file", str(conf)]
         with (tmp_path / "log").open("w") as log:
@@ -100,7 +101,7 @@ def rows(port, source, table, wanted, log):
             time.sleep(0.1)
 
 
-@pytest.mark.parametrize("runtime", ["mixed", "asyncio"])
+@pytest.mark.parametrize("runtime", modes.each(["mixed", "asyncio", "uvloop"]))
 def test_workers_links_api_and_a_synchronous_client(engine, runtime):
     """Two workers, the API in a third; the client of one source reads the other's by HTTP."""
     process, port, log = engine(runtime)

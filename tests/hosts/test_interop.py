@@ -222,6 +222,41 @@ def test_native_threads_call_into_services(host, settle, wait_for):
     assert service.total == 2000
 
 
+def test_who_is_woken_by_a_timer_may_cancel_others_that_are_due_too():
+    fired = []
+
+    def others_come_due(timers):
+        timers.extend(runtime.call_later(0.001, fired.append, None) for _ in range(3))
+        end = runtime.now() + 0.004
+        while runtime.now() < end:
+            continue
+
+    for _ in range(20):
+        timers = []
+        runtime.call_later(0, others_come_due, timers)
+        runtime.sleep(0.001)
+        before = len(fired)
+        for timer in timers:
+            timer.cancel()
+        runtime.sleep(0.002)
+        assert (len(timers), len(fired)) == (3, before)
+
+
+def test_a_timer_of_the_loop_may_kill_what_waits():
+    """On uvloop, where none may be switched to from there, it is over a moment later."""
+    seen, over, thread = [], runtime.Waiter(), runtime.spawn(runtime.sleep, 60)
+    thread.link(over.send)
+    runtime.sleep(0)
+
+    def kill():
+        thread.kill()
+        seen.append(thread.dead)
+
+    interop.loop().call_later(0.001, kill)
+    assert over.wait(10)
+    assert modes.EVENTLET or seen == [not modes.UVLOOP]
+
+
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are not to be seen")
 def test_a_native_thread_that_waits_for_ours_opens_no_files(wait_for):
     native, inside = runtime.unpatched("threading"), []

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from congress_dse.runtime import choice
+from tests.support import modes
 
 CONF = """
 [api]
@@ -59,7 +60,7 @@ def test_a_driver_that_imports_eventlet_stands_in_the_way(doctor):
     assert found["verdict"][0]["text"] == "before runtime = asyncio: mine"
 
 
-@pytest.mark.parametrize("runtime", choice.RUNTIMES)
+@pytest.mark.parametrize("runtime", modes.each())
 def test_one_that_does_not_is_told_how_it_will_be_polled(doctor, runtime):
     code, found = doctor(kind="async ", runtime=runtime)
     assert code == 0
