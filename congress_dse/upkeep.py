@@ -222,7 +222,8 @@ class Upkeep:
         """Call the factory; what it raises becomes a DataServiceError with the service's name."""
         try:
             return plan.factory(plan.name, plan.keys, plan.inbox, self._cage, plan.args)
-        except runtime.Failure as error:
+        except BaseException as error:
+            runtime.failure(error)
             raise exceptions.DataServiceError(
                 f"error loading service {plan.name!r}: {type(error).__name__}: {error}"
             ) from error
@@ -479,7 +480,8 @@ def _clean_up(service: Any, name: str) -> None:
     try:
         with runtime.deadline(CLEANUP_S, late):
             runtime.finish(service.cleanup())
-    except runtime.Failure:
+    except BaseException as error:
+        runtime.failure(error)
         LOG.exception("%s: cleanup failed", name)
 
 

@@ -5,6 +5,7 @@ waits switches to it, and its callbacks switch back. No eventlet, and no thread 
 """
 
 import asyncio
+import inspect
 import os
 from _thread import get_ident
 from collections.abc import Callable
@@ -64,7 +65,33 @@ class Hub:
         return self.loop.is_closed()
 
     def _run(self) -> None:
-        self.loop.run_forever()
+        run_on(self.loop)
+
+
+def run_on(loop: asyncio.AbstractEventLoop, over: Callable[[], bool] = lambda: False) -> None:
+    """Run a loop until it is stopped, or `over`; a task that exits is over, and nothing else.
+
+    Asyncio gives the SystemExit of a task to whoever waits for it, and then ends the loop by it:
+    with the loop all services of the process would end.
+    """
+    while True:
+        try:
+            loop.run_forever()
+        except SystemExit as error:
+            if over() or not _of_a_task(error):
+                raise
+        else:
+            return
+
+
+def _of_a_task(error: BaseException) -> bool:
+    """Whether what came out of a loop was raised in a coroutine, and not in a plain callback."""
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_flags & inspect.CO_COROUTINE:
+            return True
+        trace = trace.tb_next
+    return False
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

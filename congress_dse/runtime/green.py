@@ -13,6 +13,7 @@ import traceback
 import warnings
 from collections.abc import Callable
 from contextvars import copy_context
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -105,6 +106,8 @@ def run_queue() -> RunQueue:
     except AttributeError:
         if clock.virtual:
             _leap_in_time(hub)
+        if not PATCHED:
+            hub.loop.run_until_complete = partial(_until_complete, hub.loop)
         queue = RunQueue(hub, _native_thread.get_ident, _way_in(hub))
         _Present.queue = hub.congress_dse_run_queue = queue
         _Present.hub = hub
@@ -116,6 +119,14 @@ def _way_in(hub: Any) -> Callable[..., Any]:
     if not PATCHED:
         return hub.loop.call_soon_threadsafe  # type: ignore[no-any-return]
     return green_io.WayIn(hub).call
+
+
+def _until_complete(loop: Any, main: Any) -> Any:
+    """Run the loop of eventlet's hub on asyncio, whose `main` it is, as `aio_hub.run_on` does."""
+    task = loop.create_task(main)
+    task.add_done_callback(lambda _: loop.stop())
+    aio_hub.run_on(loop, task.done)
+    return task.result()
 
 
 def _leap_in_time(hub: Any) -> None:

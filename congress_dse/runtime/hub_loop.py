@@ -15,6 +15,7 @@ from typing import Any
 from eventlet import hubs
 from greenlet import getcurrent, greenlet
 
+from congress_dse.runtime.aio_hub import run_on
 from congress_dse.runtime.clock import now
 from congress_dse.runtime.waiting import Waiter
 
@@ -137,7 +138,7 @@ class HubLoop(asyncio.SelectorEventLoop):
         self._hub_selector = HubSelector(waiter)
         super().__init__(self._hub_selector)
         atexit.register(self._end)
-        self.greenlet = greenlet(self.run_forever, hubs.get_hub().greenlet)
+        self.greenlet = greenlet(self._run, hubs.get_hub().greenlet)
         hubs.get_hub().schedule_call_global(0, self.greenlet.switch)
 
     def time(self) -> float:
@@ -160,6 +161,9 @@ class HubLoop(asyncio.SelectorEventLoop):
     def inside(self) -> bool:
         """Whether the caller runs in the loop, as coroutines and callbacks do."""
         return getcurrent() is self.greenlet
+
+    def _run(self) -> None:
+        run_on(self)
 
     def _end(self) -> None:
         if not self.is_running() and not self.is_closed():
