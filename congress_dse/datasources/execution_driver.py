@@ -70,6 +70,9 @@ class ExecutionDriver:
     def _execute_beside(self: Any, msg: d6msg) -> None:
         try:
             result = runtime.finish(self.execute(msg.dataindex, msg.body or {}))
+        except runtime.Killed:
+            self._refuse(msg, exceptions.EngineError(f"{self.name} has ended"))
+            raise
         except BaseException as error:
             described = self.describe(runtime.failure(error))
             LOG.warning("%s: action %s failed: %s", self.name, msg.dataindex, described)

@@ -146,7 +146,8 @@ def foreign() -> bool:
 def loop() -> asyncio.AbstractEventLoop:
     """The loop on which coroutines run; made for the first of them."""
     if not PATCHED:
-        return hubs.get_hub().loop  # type: ignore[no-any-return]
+        run_queue()  # and with it the hub, which is that of the process to a native thread
+        return _Present.hub.loop  # type: ignore[no-any-return]
     if _Present.loop is None or _Present.loop.is_closed():
         _Present.loop = hub_loop.HubLoop(_LoopWaiter)
     return _Present.loop  # type: ignore[no-any-return]

@@ -128,6 +128,10 @@ class Turns:
                 thread.kill()
         self._ready.rest()
 
+    def on_their_way(self) -> list[Any]:
+        """What it had spawned, was told to end and has not ended yet; without the caller."""
+        return [thread for thread in self._owned if not self._is_current(thread)]
+
     def top_frame(self) -> str:
         """Where the actor is at this moment, as ``file:line in function``."""
         stack = self._stack()
