@@ -93,7 +93,12 @@ class Coroutines:
 
     def owned_by(self, actor: Any) -> asyncio.Future[Any] | None:
         """The task that is the present turn of `actor`."""
-        return next((task for task, owner in self._owners.items() if owner is actor), None)
+        return next((task for task, owner in list(self._owners.items()) if owner is actor), None)
+
+    def running(self, actor: Any) -> bool:
+        """Whether a coroutine that is the turn of `actor` runs at this moment; from any thread."""
+        task = self.owned_by(actor)
+        return isinstance(task, asyncio.Task) and getattr(task.get_coro(), "cr_running", False)
 
     def stack(self, actor: Any) -> traceback.StackSummary:
         """Where an actor's turn waits, in a coroutine or in a greenlet; empty without a turn."""

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from congress_dse import d6cage, deepsix, exceptions
+from congress_dse import d6cage, deepsix, exceptions, facts
 from congress_dse.datasources.datasource_driver import PollingDataSourceDriver
 from congress_dse.datasources.execution_driver import ExecutionDriver
 from congress_dse.runtime import chosen as runtime
@@ -326,6 +326,37 @@ def test_an_ask_that_is_late_tells_which_await_the_receiver_is_at(host):
     host.createservice("s", factory=Deep)
     with pytest.raises(exceptions.AskTimeout, match=r"test_coroutines.py:\d+ in inner"):
         host.ask("s", "x", timeout_s=0.2)
+
+
+def test_the_stack_of_a_service_is_that_of_its_coroutine(host, wait_for):
+    native = runtime.unpatched("threading")
+    seen, blocks, go = [], native.Event(), native.Event()
+
+    class Deep(Async):
+        async def cmdhandler(self, msg):
+            await self.inner()
+            blocks.set()
+            go.wait(20)
+
+        async def inner(self):
+            self.go = asyncio.Event()
+            await self.go.wait()
+
+    service, hub = host.createservice("s", factory=Deep), native.get_ident()
+
+    def look():
+        blocks.wait(20)
+        seen.extend(facts.stack(host, "s", hub))
+        go.set()
+
+    host.tell("s", "x")
+    wait_for(lambda: service.go)
+    (waiting,) = facts.stack(host, "s", hub)
+    assert (waiting["running"], "in inner" in waiting["stack"]) == (False, True)
+    native.Thread(target=look).start()
+    runtime.loop().call_soon(service.go.set)
+    wait_for(lambda: seen)
+    assert (seen[0]["running"], "in cmdhandler" in seen[0]["stack"]) == (True, True)
 
 
 def test_a_coroutine_calls_what_waits_beside_itself(host, make):
