@@ -22,8 +22,10 @@ UVLOOP = "CONGRESS_DSE_UVLOOP"  # set it to have the loop of the package uvloop
 def make_virtual(loop: Any) -> None:
     """Put a loop under virtual time: what would wait for a timer alone leaps to it."""
     loop.time = clock.now
-    selector = loop._selector  # noqa: SLF001 - what waits for the world
-    selector.select = clock.leaping(selector.select, lambda: False)
+    selector, own = loop._selector, {loop._ssock.fileno()}  # noqa: SLF001 - no other way in
+    selector.select = clock.leaping(
+        selector.select, lambda: False, lambda: frozenset(selector.get_map()) - own
+    )
 
 
 class Hub:

@@ -118,7 +118,9 @@ def _way_in(hub: Any) -> Callable[..., Any]:
     """How a native thread has a call made in the thread of `hub`."""
     if not PATCHED:
         return hub.loop.call_soon_threadsafe  # type: ignore[no-any-return]
-    return green_io.WayIn(hub).call
+    way_in = green_io.WayIn(hub)
+    hub.congress_dse_way_in = way_in.fd
+    return way_in.call
 
 
 def _until_complete(loop: Any, main: Any) -> Any:
@@ -133,9 +135,18 @@ def _leap_in_time(hub: Any) -> None:
     """Put a hub under virtual time."""
     hub.clock = clock.now
     if PATCHED:
-        hub.wait = clock.leaping(hub.wait, lambda: hub.next_timers)
+        hub.wait = clock.leaping(hub.wait, lambda: hub.next_timers, lambda: _files(hub))
     else:
         aio_hub.make_virtual(hub.loop)
+
+
+def _files(hub: Any) -> frozenset[int]:
+    """The descriptors at which others than the hub and its loop wait."""
+    watched = {*hub.listeners[hub.READ], *hub.listeners[hub.WRITE]}
+    own = {hub.congress_dse_way_in}
+    if _Present.loop is not None:
+        own.add(_Present.loop.wakes)
+    return frozenset(watched - own)
 
 
 def foreign() -> bool:

@@ -161,6 +161,7 @@ class HubLoop(asyncio.SelectorEventLoop):
         _let_pipes_not_wait()
         self._hub_selector = HubSelector(waiter)
         super().__init__(self._hub_selector)
+        (self.wakes,) = self._hub_selector.get_map()  # where other threads wake it
         atexit.register(self._end)
         self.greenlet = greenlet(self._run, hubs.get_hub().greenlet)
         hubs.get_hub().schedule_call_global(0, self.greenlet.switch)
