@@ -65,6 +65,8 @@ else:
     wrap_greenthread, yield_future = _made.wrap_greenthread, _made.yield_future
     wait_io = _io.wait_io
     unpatched = _native.unpatched
+    if NAME == choice.ASYNCIO:
+        choice.keep_eventlet_out()
 
 
 def failure(error: BaseException) -> BaseException:

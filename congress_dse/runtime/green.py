@@ -25,7 +25,9 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", message="\nEventlet is deprecated")
     import eventlet
     from eventlet import greenthread, hubs
+    from eventlet.hubs import asyncio as hubs_asyncio
 
+from congress_dse import exceptions
 from congress_dse.runtime import (
     aio_hub,
     choice,
@@ -74,6 +76,12 @@ def _log_with_native_locks() -> None:
 if PATCHED:
     # A synchronous driver waits in sockets, sleeps and locks of the standard library, and here
     # that must let others run. Congress's own code expects the import of its DSE to see to it.
+    if isinstance(hubs.get_hub(), hubs_asyncio.Hub):
+        raise exceptions.ConfigError(
+            "runtime green: eventlet's hub is that of asyncio, by EVENTLET_HUB or by a call of "
+            "use_hub; it cannot run coroutines beside a patched library: choose runtime mixed, or "
+            "another hub"
+        )
     green_patch.patch()
     _log_with_native_locks()
 else:
