@@ -16,7 +16,7 @@ from congress_dse.amqprouter import routeTable
 from congress_dse.asks import Asks
 from congress_dse.d6message import d6msg
 from congress_dse.deadletters import DeadLetter, DeadLetters
-from congress_dse.endings import drain
+from congress_dse.endings import drain, drain_coroutines
 from congress_dse.exceptions import DataServiceError
 from congress_dse.neighbours import Neighbours
 from congress_dse.runtime import chosen as runtime
@@ -32,8 +32,6 @@ LOG = logging.getLogger(__name__)
 STOP_S = 10.0  # for all of d6stop
 STEP_S = 2.0  # for one service to handle what is queued and clean up
 ASK_S = 10.0
-DRAIN_LOOK_S = 0.005
-LEAST_S = 0.5  # for the cleanup of what was cancelled at the very end
 
 _cages: dict[type, "d6Cage"] = {}
 
@@ -349,18 +347,10 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
                 killed += self.upkeep.finish(name, step_s, end)
         self.asks.refuse_all(exceptions.EngineStopped(f"{self.name} has stopped"))
         self.upkeep.end()
-        self._drain(max(end, runtime.now() + LEAST_S))
+        drain_coroutines(end)
         self.stopped = True
         LOG.info("%s: stopped; killed: %s", self.name, ", ".join(killed) or "none")
         return killed
-
-    @staticmethod
-    def _drain(end: float) -> None:
-        """Wait for the cleanup of the coroutines that were cancelled, and name those that go on."""
-        while runtime.coroutines.draining and runtime.may_wait() and runtime.now() < end:
-            runtime.sleep(DRAIN_LOOK_S)
-        for task in [*runtime.coroutines.draining, *runtime.coroutines.stragglers]:
-            LOG.warning("%r goes on beyond the end of the bus", task)
 
     # What is known.
 

@@ -10,6 +10,8 @@ LOG = logging.getLogger(__name__)
 
 CLEANUP_S = 2.0
 DRAIN_S = 2.5  # of a service that was killed, for the cleanup of its coroutine
+LEAST_S = 0.5  # for the cleanup of what was cancelled at the very end
+DRAIN_LOOK_S = 0.005
 
 
 def clean_up(service: Any, name: str) -> None:
@@ -34,3 +36,12 @@ def drain(service: Any) -> None:
         if not runtime.wait_dead(thread, max(0.0, end - runtime.now())):
             LOG.warning("%s: what it had spawned has not ended in %g s", service.name, DRAIN_S)
             return
+
+
+def drain_coroutines(end: float) -> None:
+    """Wait for the cleanup of the coroutines that were cancelled, and name those that go on."""
+    end = max(end, runtime.now() + LEAST_S)
+    while runtime.coroutines.draining and runtime.may_wait() and runtime.now() < end:
+        runtime.sleep(DRAIN_LOOK_S)
+    for task in [*runtime.coroutines.draining, *runtime.coroutines.stragglers]:
+        LOG.warning("%r goes on beyond the end of the bus", task)
