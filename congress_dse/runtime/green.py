@@ -357,8 +357,11 @@ def spawn(call: Callable[..., Any], *args: Any) -> Any:
 
 
 def _finished(call: Callable[..., Any], *args: Any) -> Any:
-    answer = call(*args)
-    return answer if answer is None else coroutines.finish(answer)
+    try:
+        answer = call(*args)
+        return answer if answer is None else coroutines.finish(answer)
+    except SystemExit as error:  # eventlet would end the process by it
+        raise exceptions.EngineError(f"SystemExit: {error}") from error
 
 
 def from_thread(call: Callable[..., Any], *args: Any) -> None:

@@ -130,6 +130,16 @@ def test_a_task_that_exits_ends_itself_alone(host, make, wait_for):
     assert host.ask("other", "ab") == "abab"
 
 
+def test_what_is_spawned_and_exits_ends_alone(host, make):
+    def leaves():
+        sys.exit("not the process")
+
+    spawned = make("s").spawn(leaves)
+    with pytest.raises((SystemExit, exceptions.EngineError), match="not the process"):
+        spawned.wait()
+    assert host.ask("s", "ab") == "abab"
+
+
 def test_the_next_message_waits_for_the_coroutine_of_the_last(host, make, settle):
     service = make("s")
     for n in range(5):
