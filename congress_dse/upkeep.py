@@ -132,10 +132,19 @@ class Upkeep:
         plan = self._plans.get(name)
         if plan is None:
             return []
-        cage, service = self._cage, self._cage.services[name]["object"]
-        in_time = self._end(plan, step_s, at_last)
-        if self._plans.get(name) is not plan:
-            return []  # somebody else has ended it meanwhile
+        service = self._cage.services[name]["object"]
+        in_time = False
+        try:
+            in_time = self._end(plan, step_s, at_last)
+        finally:  # whoever ends it from its own coroutine is ended with it
+            mine = self._plans.get(name) is plan  # somebody else may have ended it meanwhile
+            if mine:
+                self._forget(plan, service, in_time)
+        return [name] if mine and not in_time else []
+
+    def _forget(self, plan: Plan, service: Any, in_time: bool) -> None:
+        """A service is over for good; what it had in hand when it was killed is never answered."""
+        cage, name = self._cage, plan.name
         self._route(plan, [])
         if plan.routing:
             cage.unsubscribe(corrId=plan.routing)
@@ -144,11 +153,12 @@ class Upkeep:
         del self._plans[name]
         del cage.services[name]
         cage.bus.announce(name, [])
-        unfinished = getattr(service, "unfinished", None)
-        for msg in [*([unfinished] if unfinished else ()), *plan.inbox.close()]:
+        held = getattr(service, "unfinished", None)
+        if held is None and not in_time:
+            held = getattr(service, "in_hand", None)
+        for msg in [*([held] if held is not None else ()), *plan.inbox.close()]:
             cage.bury(msg, "stopped", name)
         self._depart(plan, service, "deleted")
-        return [] if in_time else [name]
 
     def end(self) -> None:
         """End the cage itself."""

@@ -254,6 +254,16 @@ def test_who_asked_a_service_that_is_ended_is_told_at_once(host, make, wait_for)
     assert "stopped" in str(asking.wait())
 
 
+def test_a_coroutine_that_waits_for_the_end_of_its_own_service_is_ended_with_it(host):
+    class Leaving(Async):
+        async def reqhandler(self, msg):
+            await self.waiting(host.deleteservice, "s", 0.01)
+
+    host.createservice("s", factory=Leaving)
+    assert "stopped" in str(refused(host, "s", "x"))
+    assert host.service_object("s") is None
+
+
 def test_the_end_of_a_driver_waits_for_the_cleanup_of_its_poll_and_its_actions(host, wait_for):
     seen = []
 
