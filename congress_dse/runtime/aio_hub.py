@@ -11,6 +11,7 @@ its sockets, but only from what `call_soon` calls: libuv has nothing of the kind
 """
 
 import asyncio
+import inspect
 import math
 from _thread import get_ident
 from collections.abc import Callable
@@ -29,8 +30,10 @@ FOREVER_S = 1e9
 def make_virtual(loop: Any) -> None:
     """Put a loop under virtual time: what would wait for a timer alone leaps to it."""
     loop.time = clock.now
-    selector = loop._selector  # noqa: SLF001 - what waits for the world
-    selector.select = clock.leaping(selector.select, lambda: False)
+    selector, own = loop._selector, {loop._ssock.fileno()}  # noqa: SLF001 - no other way in
+    selector.select = clock.leaping(
+        selector.select, lambda: False, lambda: frozenset(selector.get_map()) - own
+    )
 
 
 class Hub:
@@ -85,7 +88,33 @@ class Hub:
         return self.loop.is_closed()
 
     def _run(self) -> None:
-        self.loop.run_forever()
+        run_on(self.loop)
+
+
+def run_on(loop: asyncio.AbstractEventLoop, over: Callable[[], bool] = lambda: False) -> None:
+    """Run a loop until it is stopped, or `over`; a task that exits is over, and nothing else.
+
+    Asyncio gives the SystemExit of a task to whoever waits for it, and then ends the loop by it:
+    with the loop all services of the process would end.
+    """
+    while True:
+        try:
+            loop.run_forever()
+        except SystemExit as error:
+            if over() or not _of_a_task(error):
+                raise
+        else:
+            return
+
+
+def _of_a_task(error: BaseException) -> bool:
+    """Whether what came out of a loop was raised in a coroutine, and not in a plain callback."""
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_flags & inspect.CO_COROUTINE:
+            return True
+        trace = trace.tb_next
+    return False
 
 
 def _throw_late(target: Any, error: BaseException) -> None:

@@ -10,7 +10,8 @@
 
 import os
 import sys
-from importlib.util import find_spec
+from importlib.machinery import PathFinder
+from typing import Any
 
 from congress_dse import exceptions
 
@@ -64,10 +65,10 @@ def choose(runtime: str, why: str = "a call of choose") -> str:
             f"this process has chosen its runtime: {_Choice.made}, by {_Choice.why}; "
             f"{runtime}, by {why}, comes too late: choose before the engine is imported"
         )
-    if runtime == MIXED and _patched():
+    if runtime != GREEN and _patched():
         raise exceptions.ConfigError(
-            f"runtime mixed, by {why}: eventlet has patched {', '.join(_patched())} already; "
-            "in mixed nothing may be patched"
+            f"runtime {runtime}, by {why}: eventlet has patched {', '.join(_patched())} already; "
+            f"in {runtime} nothing may be patched"
         )
     if not _Choice.made:
         _Choice.made, _Choice.why = runtime, why
@@ -110,9 +111,28 @@ def default() -> str:
 
 def _has(library: str) -> bool:
     try:
-        return library in sys.modules or find_spec(library) is not None
+        return library in sys.modules or PathFinder.find_spec(library) is not None
     except ValueError:
         return False
+
+
+def keep_eventlet_out() -> None:
+    """Have an import of eventlet fail from now on; what is imported already stays.
+
+    Its sleeps and its sockets would block the loop, with a hub of their own that nobody turns.
+    """
+    if _NoEventlet not in sys.meta_path:
+        sys.meta_path.insert(0, _NoEventlet)
+
+
+class _NoEventlet:
+    """Finds no eventlet, and says why."""
+
+    @staticmethod
+    def find_spec(name: str, _path: Any = None, _target: Any = None) -> None:
+        if name == "eventlet":
+            text = f"eventlet would block the loop of this process: its runtime is {chosen()}"
+            raise ModuleNotFoundError(text, name=name)
 
 
 def _patched() -> list[str]:

@@ -282,6 +282,40 @@ def test_a_native_thread_that_waits_for_ours_opens_no_files(wait_for):
     wait_for(lambda: not any(t.is_alive() for t in threads))
 
 
+def test_a_native_thread_waits_for_coroutines_and_futures(wait_for):
+    native, inside = runtime.unpatched("threading"), []
+
+    async def who():
+        return native.get_ident()
+
+    def work():
+        inside.append(interop.yield_future(who()))
+        inside.append(interop.yield_future(future))
+
+    assert interop.yield_future(twice(1)) == 2  # there is a loop
+    future = runtime.coroutines.task(twice("ab", 0.01))
+    thread = native.Thread(target=work)
+    thread.start()
+    wait_for(lambda: not thread.is_alive())
+    assert inside == [native.get_ident(), "abab"]
+
+
+def test_a_coroutine_that_a_native_thread_waits_for_ends_with_that_wait(wait_for):
+    seen = []
+
+    async def hangs():
+        try:
+            seen.append("hangs")
+            await asyncio.sleep(3600)
+        finally:
+            seen.append("over")
+
+    waits = runtime.spawn(runtime.in_thread, lambda: interop.yield_future(hangs()))
+    wait_for(lambda: seen)
+    waits.kill()
+    wait_for(lambda: seen == ["hangs", "over"])
+
+
 class Witness(deepsix.deepSix):
     """Counts, and notes the native threads that its handlers ran in."""
 

@@ -61,7 +61,7 @@ def test_runtime(pytestconfig):
 """
 
 VIRTUAL = """
-import asyncio, time
+import asyncio, subprocess, sys, time
 from congress_dse.datasources.datasource_driver import PollingDataSourceDriver
 
 class Hourly(PollingDataSourceDriver):
@@ -75,6 +75,34 @@ class InThread(PollingDataSourceDriver):
     def update_from_datasource(self):
         self.blocking(time.strftime, "%H")
         self.polls += 1
+
+SERVER = '''
+import socketserver, time
+class Slow(socketserver.StreamRequestHandler):
+    def handle(self):
+        time.sleep(0.05)  # in which a day would be over
+        self.wfile.write(b"said")
+with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Slow) as server:
+    print(server.server_address[1], flush=True)
+    server.serve_forever()
+'''
+
+class Far(PollingDataSourceDriver):
+    async def update_from_datasource(self):
+        async with asyncio.timeout(5):
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            self.state["far"] = {(await reader.read(),)}
+            writer.close()
+
+def test_time_does_not_leap_over_who_waits_for_another_process(dse_bus, dse_sleep):
+    command = [sys.executable, "-c", SERVER]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        Far.port = int(server.stdout.readline())
+        far = dse_bus.createservice("far", factory=Far, args={"poll_time": 3600})
+        dse_sleep(5 * 3600)
+        server.kill()
+    assert far.number_of_updates >= 5
+    assert far.state and not far.stale
 
 def test_a_day_passes_while_nobody_works(dse_bus, dse_sleep):
     begun = time.monotonic()
@@ -154,4 +182,4 @@ def test_drivers_of_others_pass_the_plugin_s_suite(tmp_path, runtime):
 @pytest.mark.parametrize("runtime", [choice.GREEN, choice.MIXED, choice.ASYNCIO])
 def test_under_virtual_time_a_day_is_short(tmp_path, runtime):
     args = (f"--dse-runtime={runtime}", "--dse-virtual-time")
-    assert "1 passed" in plugin(tmp_path, VIRTUAL, *args)
+    assert "2 passed" in plugin(tmp_path, VIRTUAL, *args)

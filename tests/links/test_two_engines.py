@@ -147,6 +147,7 @@ def test_two_engines_show_each_others_tables_through_restarts_of_the_broker(engi
     assert "guest:***@" in links["east"]["url"]
     told = east.command("routes")
     assert re.search(r"engine\.0 +link\.rabbit +up +1 nodes", told)
+    assert re.search(r"engine\.0 +rabbit +up", east.command("links"))
     assert re.search(r"^west +west +engine\.0\.\d+@west$", told, re.MULTILINE)
 
     chance = random.Random(20)

@@ -48,15 +48,41 @@ def test_a_second_choice_is_refused_with_who_made_the_first():
     assert python(again)[1] == "green"
 
 
-def test_mixed_is_refused_where_eventlet_has_patched():
+@pytest.mark.parametrize("runtime", [choice.MIXED, choice.ASYNCIO])
+def test_all_but_green_are_refused_where_eventlet_has_patched(runtime):
     text = (
         "import warnings; warnings.simplefilter('ignore')\n"
         "import eventlet; eventlet.monkey_patch(socket=True)\n"
         "from congress_dse.runtime import chosen"
     )
-    _, _, err = python(text, CONGRESS_DSE_RUNTIME="mixed")
+    _, _, err = python(text, CONGRESS_DSE_RUNTIME=runtime)
     assert "eventlet has patched" in err
     assert "socket" in err
+
+
+def test_green_is_refused_on_the_hub_of_mixed():
+    text = "from congress_dse.runtime import chosen"
+    _, _, err = python(text, EVENTLET_HUB="asyncio")
+    assert "eventlet's hub is that of asyncio, by EVENTLET_HUB" in err
+    assert python(text, EVENTLET_HUB="poll")[0] == 0
+
+
+@pytest.mark.parametrize("runtime", modes.each(["asyncio", "uvloop"]))
+def test_eventlet_cannot_be_imported_there_though_it_is_installed(runtime):
+    text = (
+        "from congress_dse.runtime import chosen\n"
+        "try: from eventlet import sleep\n"
+        "except ImportError as error: print(error)"
+    )
+    told = python(text, CONGRESS_DSE_RUNTIME=runtime)[1]
+    assert told == f"eventlet would block the loop of this process: its runtime is {runtime}"
+
+
+def test_a_command_tells_a_wrong_name_in_one_line():
+    text = "from congress_dse import cli; raise SystemExit(cli.main(['drivers', 'list']))"
+    code, _, err = python(text, CONGRESS_DSE_RUNTIME="gevent")
+    assert (code, err.count("\n")) == (2, 0)
+    assert err.startswith("congress-dse: runtime 'gevent'")
 
 
 @pytest.mark.parametrize("runtime", modes.each(["asyncio", "uvloop"]))
