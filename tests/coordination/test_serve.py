@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support.asking import asked
 from tests.support.engine import wait_for
 from tests.support.redis import redis_server
 
@@ -98,10 +99,7 @@ class Engines:
             request.data = json.dumps(body).encode()
             request.add_header("content-type", "application/json")
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return answer.status, json.loads(answer.read() or b"null")
-        except urllib.error.HTTPError as error:
-            return error.code, json.load(error)
+            return asked(request)
         except OSError:
             return None
 

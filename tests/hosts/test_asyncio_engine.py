@@ -1,16 +1,15 @@
 """A whole engine on plain asyncio, in processes that cannot import eventlet."""
 
-import json
 import os
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import pytest
 
 from congress_dse.runtime import choice
+from tests.support.asking import asked
 from tests.support.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
@@ -93,10 +92,12 @@ def rows(port, source, table, wanted, log):
     while found != wanted:
         assert time.monotonic() < end, f"{source}: {found}\n{log.read_text()}"
         try:
-            with urllib.request.urlopen(url, timeout=10) as answer:
-                found = {tuple(row["data"]) for row in json.load(answer)["results"]}
+            status, found = asked(url, 10)
         except OSError as error:
-            found = error
+            status, found = 0, error
+        if status == 200:
+            found = {tuple(row["data"]) for row in found["results"]}
+        else:
             time.sleep(0.1)
 
 
