@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.support.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 WITHIN_S = 60
+of_eventlet = pytest.mark.skipif(not PathFinder.find_spec("eventlet"), reason="of eventlet alone")
 
 CONF = """
 [DEFAULT]
@@ -101,7 +103,7 @@ def rows(port, source, table, wanted, log):
             time.sleep(0.1)
 
 
-@pytest.mark.parametrize("runtime", ["mixed", "asyncio"])
+@pytest.mark.parametrize("runtime", [pytest.param("mixed", marks=of_eventlet), "asyncio"])
 def test_workers_links_api_and_a_synchronous_client(engine, runtime):
     """Two workers, the API in a third; the client of one source reads the other's by HTTP."""
     process, port, log = engine(runtime)
