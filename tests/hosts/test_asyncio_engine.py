@@ -4,18 +4,17 @@ import os
 import subprocess
 import sys
 import time
-from importlib.machinery import PathFinder
 from pathlib import Path
 
 import pytest
 
 from congress_dse.runtime import choice
+from tests.support import modes
 from tests.support.asking import asked
 from tests.support.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 WITHIN_S = 60
-of_eventlet = pytest.mark.skipif(not PathFinder.find_spec("eventlet"), reason="of eventlet alone")
 
 CONF = """
 [DEFAULT]
@@ -103,7 +102,7 @@ def rows(port, source, table, wanted, log):
             time.sleep(0.1)
 
 
-@pytest.mark.parametrize("runtime", [pytest.param("mixed", marks=of_eventlet), "asyncio"])
+@pytest.mark.parametrize("runtime", [pytest.param("mixed", marks=modes.on_eventlet), "asyncio"])
 def test_workers_links_api_and_a_synchronous_client(engine, runtime):
     """Two workers, the API in a third; the client of one source reads the other's by HTTP."""
     process, port, log = engine(runtime)
