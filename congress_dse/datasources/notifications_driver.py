@@ -192,8 +192,8 @@ class NotificationsDriver(PollingDataSourceDriver):
     def _end_listening(self) -> runtime.Waiter:
         """Have what is ours to listen end, and be ours no more; answers what waits for that end.
 
-        It is waited for so because a patched thread's `join` raises where it is late (from Python
-        3.13 on), and the system's own would hold up the hub.
+        Its thread is not joined: as a greenlet it is of one hub alone, and the system's own `join`
+        would hold up the hub.
         """
         listener, self._listener = self._listener, None
         transport, self._transport = self._transport, None
