@@ -7,7 +7,11 @@
 * RabbitMQ: the same over our link, beside bare kombu, pika and oslo.messaging's fanout cast (as
   ``benchmarks.broker`` measures them) and beside the connection that our link is built on;
 * nodes: what one change of a table costs its publisher when 1, 2, 4 and 8 processes follow it;
-* resync: how long a process that joins takes to have a table of 100,000 rows.
+* resync: how long a process that joins takes to have a table of 100,000 rows;
+* slow: a table that changes 200 times a second, followed by 100 services of one process: how late a
+  change is at those that are fast, while all are, and while one of them takes 20 ms for each
+  update; how many changes were merged away for them, how long a publication takes, and how long
+  after the last change all have it.
 
 ``--only local`` and so on runs one part. Ours carries each order from a service through mailbox,
 route and bridge to a service of the other process; the others carry bytes. Trust the processor time
@@ -24,6 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from multiprocessing import connection
 
 SIZE_B = 1000
@@ -34,6 +39,9 @@ CHANGES = 2_000
 NODES = (1, 2, 4, 8)
 OURS = ("local", "rabbit")
 WAITING_B = 1 << 20
+CROWD, BEAT_S, BEATS = 100, 0.005, 3_000
+WARM = 500  # changes that are not measured
+SLOW_S = 0.02
 
 
 class Ours:
@@ -233,13 +241,85 @@ def follower(options):
     side.end()
 
 
-ROLES = {"publisher": publisher, "consumer": consumer, "owner": owner, "follower": follower}
+def ticker(options):
+    """Own a small table and change it at a pace; say how long each publication took."""
+    from congress_dse.deepsix import deepSix
+    from congress_dse.rows import Delta
+
+    side = Ours(options, "ticker")
+    table = side.cage.createservice("table", factory=deepSix)
+    took = []
+
+    def publish(delta):
+        begun = time.monotonic()
+        table.publish("t", delta)
+        took.append(time.monotonic() - begun)
+
+    rows = deque((-n, 0.0) for n in range(CROWD))
+    table.do(lambda: table.publish("t", set(rows)))
+    print("ready", flush=True)
+    side.wait(lambda: followers(side) >= 1)
+    side.pause(1.0)
+    begun, begun_s = time.monotonic(), time.process_time()
+    for number in range(BEATS):
+        side.pause(max(0.0, begun + number * BEAT_S - time.monotonic()))
+        rows.append((number, time.monotonic()))
+        delta = Delta({rows[-1]}, {rows.popleft()})
+        table.do(lambda delta=delta: publish(delta))
+    side.wait(lambda: len(took) == BEATS)
+    told = {"cpu_s": time.process_time() - begun_s, "longest_s": max(took[WARM:])}
+    print(json.dumps({**told, "last_at": rows[-1][1]}), flush=True)
+    side.runtime.in_thread(sys.stdin.readline)
+    side.end()
 
 
-def start(options, role, subject, many, place, count=0):
+def crowd(options):
+    """Many services that follow; the first takes its time. Say how late the others are."""
+    from congress_dse.deepsix import deepSix
+
+    side = Ours(options, "crowd")
+    late, has = [], [0] * CROWD
+
+    class Follower(deepSix):
+        place = 0
+
+        def take(self, msg):
+            now = time.monotonic()
+            for number, sent in msg.body.added:
+                if number >= WARM and self.place:
+                    late.append(now - sent)
+                has[self.place] = max(has[self.place], number)
+            if options.slow and not self.place:
+                side.runtime.sleep(options.slow)
+
+    for place in range(CROWD):
+        made = side.cage.createservice(f"follower.{place}", factory=Follower)
+        made.place = place
+        made.do(lambda made=made: made.subscribe("table", "t", callback=made.take))
+    side.wait(lambda: min(has[1:]) == BEATS - 1)
+    side.wait(lambda: has[0] == BEATS - 1)
+    centiles = statistics.quantiles(late, n=1000)
+    told = {"p50_s": centiles[499], "p99_s": centiles[989], "p999_s": centiles[998]}
+    told |= {"changes": len(late), "equal_at": time.monotonic(), "cpu_s": time.process_time()}
+    print(json.dumps(told), flush=True)
+    side.runtime.in_thread(sys.stdin.readline)
+    side.end()
+
+
+ROLES = {
+    "publisher": publisher,
+    "consumer": consumer,
+    "owner": owner,
+    "follower": follower,
+    "ticker": ticker,
+    "crowd": crowd,
+}
+
+
+def start(options, role, subject, many, place, count=0, slow=0.0):
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks.links", "--role", role]
     command += ["--url", options.url, "--subject", subject, "--many", str(many)]
-    command += ["--place", place, "--followers", str(count)]
+    command += ["--place", place, "--followers", str(count), "--slow", str(slow)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
@@ -323,11 +403,36 @@ def resync(options):
         print(f"{subject:<10} {ROWS:>8,} {met:>15.2f} {took:>18.2f}", flush=True)
 
 
+def slow(options):
+    """Each link in turn with all fast and with one slow, twice: the machine is not the same."""
+    print(
+        f"{'link':<8} {'slow ms':>8} {'p50 ms':>8} {'p99 ms':>8} {'p99.9 ms':>9} {'left out':>9} "
+        f"{'publish, longest ms':>20} {'all equal after s':>18}"
+    )
+    for subject in OURS:
+        for slow_s in (0.0, SLOW_S) * 2:
+            with tempfile.TemporaryDirectory() as place:
+                ticks = start(options, "ticker", subject, BEATS, place)
+                assert ticks.stdout.readline() == "ready\n"
+                follows = start(options, "crowd", subject, BEATS, place, slow=slow_s)
+                told = json.loads(ticks.stdout.readline())
+                seen = json.loads(follows.stdout.readline())
+                ended(follows, ticks)
+            merged = (CROWD - 1) * (BEATS - WARM) - seen["changes"]
+            late = [seen[name] * 1e3 for name in ("p50_s", "p99_s", "p999_s")]
+            print(
+                f"{subject:<8} {slow_s * 1e3:>8.0f} {late[0]:>8.2f} {late[1]:>8.2f} "
+                f"{late[2]:>9.2f} {merged:>9} {told['longest_s'] * 1e3:>20.2f} "
+                f"{seen['equal_at'] - told['last_at']:>18.2f}",
+                flush=True,
+            )
+
+
 def head():
     print(f"{'':<26} {'orders/s':>10} {'send us':>9} {'take us':>9} {'p50 ms':>8} {'p99 ms':>8}")
 
 
-PARTS = {"local": local, "rabbit": rabbit, "nodes": nodes, "resync": resync}
+PARTS = {"local": local, "rabbit": rabbit, "nodes": nodes, "resync": resync, "slow": slow}
 
 
 def main():
@@ -336,7 +441,8 @@ def main():
     )
     parser.add_argument("--url", default="rabbit://guest:guest@127.0.0.1:5672/")
     parser.add_argument("--only", choices=PARTS)
-    for name, kind in (("subject", str), ("many", int), ("place", str), ("followers", int)):
+    hidden = {"subject": str, "many": int, "place": str, "followers": int, "slow": float}
+    for name, kind in hidden.items():
         parser.add_argument(f"--{name}", type=kind, help=argparse.SUPPRESS)
     parser.add_argument("--role", choices=ROLES, help=argparse.SUPPRESS)
     options = parser.parse_args()

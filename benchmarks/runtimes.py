@@ -66,16 +66,16 @@ def mailbox(many):
     over = runtime.Waiter()
 
     class Player(runtime.Actor):
-        left = many
         running = True
 
         def __init__(self, name):
             super().__init__()
             self.name, self.inbox = name, runtime.Mailbox(name)
+            self.left = many // 2
 
         def receive(self, msg):
-            Player.left -= 1
-            if Player.left > 0:
+            self.left -= 1
+            if self.left > 0:
                 self.other.inbox.put(msg)
             else:
                 over.send()

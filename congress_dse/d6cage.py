@@ -19,6 +19,7 @@ from congress_dse.deadletters import DeadLetter, DeadLetters
 from congress_dse.exceptions import DataServiceError
 from congress_dse.neighbours import Neighbours
 from congress_dse.runtime import chosen as runtime
+from congress_dse.runtime.mailbox import CAPACITY
 from congress_dse.supervision import Policy, Strategy
 from congress_dse.tracing import here
 from congress_dse.upkeep import Plan, Upkeep, label
@@ -420,31 +421,44 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
             self.routemsg(reply)
 
     def _wait_for_room(self, inbox: Any, msg: d6msg) -> None:
-        """Hold the sender until `inbox` has room; one that cannot wait is refused."""
+        """Hold the sender until `inbox` has room; one that cannot wait is refused.
+
+        A coroutine cannot wait in a call that is not awaited: its message is held, and its service
+        waits at the end of the turn. No more than `CAPACITY` messages are held for one mailbox.
+        """
         actor = runtime.current_actor()
-        if not runtime.may_wait() or (actor is not None and actor.inbox is inbox):
+        waits = runtime.may_wait()
+        if (
+            (actor is not None and actor.inbox is inbox)
+            or (actor is None and not waits)
+            or (not waits and len(inbox.room) >= CAPACITY)
+        ):
             self.bury(msg, "mailbox full", inbox.name)
             raise exceptions.MailboxFull(
                 f"mailbox of {inbox.name!r} is full: {len(inbox)} messages wait, and "
                 f"{msg.replyTo!r} cannot wait for room here"
             )
-        while True:
-            room = runtime.Waiter()
-            inbox.room.append(room.send)
-            left_s = None if msg.deadline is None else max(0.0, msg.deadline - runtime.now())
-            try:
-                in_time = self.asks.wait_for_room(actor, inbox.name, msg.dataindex, room, left_s)
-            except BaseException as error:
-                inbox.give_up(room.send)
-                if isinstance(error, exceptions.DeadlockError):
-                    self.bury(msg, "mailbox full", inbox.name)
-                raise
-            if not in_time:
-                inbox.give_up(room.send)
-                self.bury(msg, "expired", inbox.name)
-                return
-            if inbox.put(msg) is not False:
-                return
+        room = runtime.Waiter()
+        held = inbox.hold(msg, room.send)
+        if waits:
+            self._await_room(inbox, held, room, actor)
+        elif actor is not None:
+            actor.put_off(self._await_room, inbox, held, room, actor)
+
+    def _await_room(self, inbox: Any, held: Any, room: runtime.Waiter, actor: Any) -> None:
+        msg = held.msg
+        left_s = None if msg.deadline is None else max(0.0, msg.deadline - runtime.now())
+        try:
+            in_time = self.asks.wait_for_room(actor, inbox.name, msg.dataindex, room, left_s)
+        except exceptions.DeadlockError:
+            if inbox.give_up(held):
+                self.bury(msg, "mailbox full", inbox.name)
+            raise
+        except BaseException:
+            inbox.give_up(held)
+            raise
+        if not in_time and inbox.give_up(held):
+            self.bury(msg, "expired", inbox.name)
 
     def _doing(self, receivers: tuple[Any, ...]) -> str:
         """What the receivers of an ask are at: for the one who waited in vain."""

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from congress_dse import exceptions
+from congress_dse import exceptions, reserved
 from congress_dse.d6message import d6msg
 from congress_dse.publishing import publishing
 from congress_dse.runtime import chosen as runtime
@@ -70,6 +70,10 @@ class deepSix(publishing, subscribing, metaclass=Born):
     mailbox_policy: Policy = "reject"
     last_failure = ""  # what the last message that failed raised
     announced = True  # whether other nodes are told of it; what each node has of its own is not
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        reserved.check(cls, deepSix)
 
     def __init__(
         self,

@@ -11,6 +11,10 @@ class DataServiceError(EngineError):
     """A service, or its module, cannot be created, found or started. Congress's own name."""
 
 
+class ReservedName(DataServiceError, TypeError):
+    """The class of a service hides what is the engine's own: the text names class and method."""
+
+
 class NoSuchService(DataServiceError):
     """No service has this name; look at ``cage.getservices()``."""
 

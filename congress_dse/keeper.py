@@ -6,21 +6,13 @@ its own; what the leases allow is told to whoever asked, after each beat.
 
 import logging
 import os
-import secrets
 import threading
-import warnings
 from collections.abc import Callable, Mapping
 from time import monotonic, sleep
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-with warnings.catch_warnings():
-    # A library of tooz's looks whether there is an eventlet, which says at import that it is old.
-    warnings.filterwarnings("ignore", message="\nEventlet is deprecated")
-    import tooz
-    from tooz import coordination
-
-from congress_dse.exceptions import ConfigError
+from congress_dse import locks
 from congress_dse.leases import Leases, colliding, times
 
 LOG = logging.getLogger(__name__)
@@ -30,13 +22,6 @@ STUCK = 3  # leases without a beat, after which the process is given up
 EXIT_STUCK = 5
 ANSWER_S = 5.0  # in which the service answers what is asked of it about members
 SHORT = {"postgresql"}  # whose locks have but two bytes of a name's MD5
-
-# For libpq, where the environment says nothing else: a silent server is given up, and the server
-# gives up the sessions of a dead host, by their keepalives, before tomorrow.
-LIBPQ = {
-    "PGCONNECT_TIMEOUT": "3",
-    "PGOPTIONS": "-c tcp_keepalives_idle=2 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=3",
-}
 
 Tell = Callable[[dict[str, float]], None]
 
@@ -48,6 +33,8 @@ class Keeper:
         self.leases = Leases(node, times(lease_s))
         self.quiet: Callable[[], bool] = lambda: True
         self.state = ""
+        self.failures = 0  # beats in which the service failed
+        self.renewed: float | None = None  # when the last beat began in which it did not
         self._url = url
         self._tell = tell
         self._locks: dict[str, Any] = {}
@@ -91,16 +78,20 @@ class Keeper:
             self._wake.clear()
             try:
                 self._beat()
+                self.renewed = begun
                 self._say("")
             except Exception as error:  # noqa: BLE001 (of whatever library a service needs)
+                self.failures += 1
                 self._say(f"{type(error).__name__}: {error}")
             self._let_go(self.leases.lapsed(monotonic()))
             self._tell(self.leases.granted(monotonic()))
             self._beaten = monotonic()
             self._wake.wait(max(0.05, begun + self.leases.times.beat_s - monotonic()))
+        self.leases.want({})
+        self.leases.review(monotonic())
         self._let_go(list(self._locks))
         if self._made:
-            self._tried(self._coordinator.stop)
+            locks.tried(self._coordinator.stop)
 
     def _look_after(self) -> None:
         """End the process where a library waits for ever for a service that says nothing.
@@ -116,7 +107,7 @@ class Keeper:
 
     def _beat(self) -> None:
         if not self._made:
-            self._coordinator = coordinator(self._url, self.leases)
+            self._coordinator = locks.coordinator(self._url, self.leases)
             self._coordinator.start()
             self._made = True
         self._take_wishes()
@@ -147,7 +138,7 @@ class Keeper:
     def _prove(self) -> None:
         for name, lock in list(self._locks.items()):
             asked = monotonic()
-            if proof(lock):
+            if locks.proof(lock):
                 self.leases.proved(name, asked)
             else:
                 LOG.warning("source %s: its lease is lost; it stops here", name)
@@ -157,7 +148,7 @@ class Keeper:
         for name in self.leases.to_try(monotonic()):
             lock = self._coordinator.get_lock(_lock_name(name).encode())
             asked = monotonic()
-            if lock.acquire(blocking=False):
+            if locks.got(lock):
                 now = monotonic()
                 self._locks[name] = lock
                 self.leases.got(name, asked, now)
@@ -171,18 +162,7 @@ class Keeper:
     def _forget(self, name: str) -> None:
         lock = self._locks.pop(name)
         self.leases.lost(name)
-        self._tried(lock.release)
-        # A session that was cut may live on at the server, and its lock with it.
-        connection = vars(lock).get("_conn")
-        if connection is not None:
-            lock.acquired = False
-            self._tried(connection.close)
-
-    def _tried(self, call: Callable[[], Any]) -> None:
-        try:
-            call()
-        except Exception as error:  # noqa: BLE001 (of whatever library a service needs)
-            LOG.debug("coordination: %s: %s", call, error)
+        locks.leave(lock)
 
     def _meet(self) -> None:
         """Be a member, and learn who else is, with which sources."""
@@ -191,12 +171,12 @@ class Keeper:
         try:
             self._join(sorted(self.leases.wanted))
             self.leases.members = self._members()
-        except tooz.NotImplemented:
+        except locks.Unable:
             self._groups = False
             LOG.info("coordination: this service knows no members: who comes first has a source")
-        except (coordination.GroupNotCreated, coordination.MemberNotJoined):
+        except locks.Forgotten:
             self._joined = None  # it forgot us
-        except coordination.MemberAlreadyExist:
+        except locks.StillThere:
             self._joined = []  # it did not: we leave, and join with what we have now
 
     def _join(self, names: list[str]) -> None:
@@ -215,7 +195,7 @@ class Keeper:
         for member in members:
             try:
                 about = self._coordinator.get_member_capabilities(GROUP, member).get(ANSWER_S)
-            except coordination.MemberNotJoined:
+            except locks.Forgotten:
                 continue  # it has just left
             node = str(about["node"])
             found[node] = found.get(node, frozenset()) | frozenset(about["sources"])
@@ -230,41 +210,6 @@ class Keeper:
                 LOG.error("coordination: %s; sources stop here until it is back", state)
             else:
                 LOG.info("coordination: the service answers again")
-
-
-def coordinator(url: str, leases: Leases) -> Any:
-    """Tooz's coordinator for `url`, not started; raises ConfigError where there can be none."""
-    for name, value in LIBPQ.items():
-        os.environ.setdefault(name, value)
-    member = f"{leases.node}.{os.getpid()}.{secrets.token_hex(4)}".encode()
-    ttl_s = str(leases.times.ttl_s)
-    limits: dict[str, Any] = {"lock_timeout": ttl_s, "membership_timeout": ttl_s, "timeout": ttl_s}
-    limits["socket_timeout"] = limits["socket_connect_timeout"] = str(leases.times.beat_s)
-    try:
-        return coordination.get_coordinator(url, member, **limits)
-    except (tooz.ToozError, RuntimeError, ImportError, ValueError, TypeError) as error:
-        scheme = urlsplit(url).scheme
-        hint = f"is there such a one, and what it needs: pip install 'tooz[{scheme}]'?"
-        raise ConfigError(f"[links] coordination: no service {scheme!r}; {hint}") from error
-
-
-def proof(lock: Any) -> bool:
-    """Whether `lock` is ours at this moment, as its service says; raises what tooz does."""
-    try:
-        return bool(lock.is_still_owner())
-    except tooz.NotImplemented:
-        connection = vars(lock).get("_conn")  # a session's: tooz has no word for looking at it
-    if connection is None:
-        return bool(lock.heartbeat())
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-            cursor.fetchone()
-        connection.commit()
-    except Exception as error:  # noqa: BLE001 (of whatever library it is; the session is gone)
-        LOG.debug("coordination: %s", error)
-        return False
-    return True
 
 
 def _lock_name(name: str) -> str:

@@ -64,6 +64,8 @@ class Leases:
         self.members: Mapping[str, frozenset[str]] | None = None
         self.wanted: dict[str, str] = {}
         self.held: dict[str, Held] = {}
+        self.grants: dict[str, int] = {}  # of each source, how often this node got its lease
+        self.losses: dict[str, int] = {}  # and how often it was without, unasked
         self._elsewhere: dict[str, float] = {}
         self._tried: dict[str, float] = {}
 
@@ -84,17 +86,21 @@ class Leases:
     def got(self, name: str, asked: float, now: float) -> None:
         """The lock was free and is ours; it was asked for at `asked`."""
         self.held[name] = Held(since=now, proved=asked)
+        self.grants[name] = self.grants.get(name, 0) + 1
 
     def proved(self, name: str, asked: float) -> None:
         """The lock is ours still. One that was out of sight for too long counts anew."""
         held = self.held[name]
         if asked > held.proved + self.times.fence_s:
             held.since = asked
+            self.losses[name] = self.losses.get(name, 0) + 1
+            self.grants[name] += 1
         held.proved = asked
 
     def lost(self, name: str) -> None:
-        """The lock is not ours any more."""
-        del self.held[name]
+        """The lock is not ours any more; what was to go is no loss."""
+        if self.held.pop(name).revoked is None:
+            self.losses[name] = self.losses.get(name, 0) + 1
 
     def lapsed(self, now: float) -> list[str]:
         """The locks of which nothing was heard for too long: they are lost, or to be let go."""

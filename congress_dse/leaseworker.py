@@ -15,8 +15,9 @@ import threading
 import time
 from importlib import import_module
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from congress_dse.counters import Series
 from congress_dse.manager import Service, posix
 from congress_dse.manager.lines import Lines, Message, encode
 
@@ -79,6 +80,28 @@ class LeaseWorker(Service):
         while self._workers and time.monotonic() < end:
             time.sleep(0.02)  # they are stopping, too, and have nothing granted after that
         self._keeper.stop(STOP_S)
+
+    def inquire(self, what: str, args: dict[str, Any]) -> dict[str, Any]:
+        """Tell the metrics of the leases; nothing else is to be had of a process without a cage."""
+        if what != "metrics":
+            return {}
+        keeper, now = self._keeper, time.monotonic()
+        leases = keeper.leases
+        counters: list[Series] = [["lease_renewal_failures", {}, keeper.failures]]
+        for name, counts in (("lease_grants", leases.grants), ("lease_losses", leases.losses)):
+            counters += [[name, {"source": source}, n] for source, n in counts.copy().items()]
+        gauges: list[Series] = [
+            ["leases_wanted", {}, len(leases.wanted)],
+            ["leases_held", {}, len(leases.held)],
+        ]
+        for source, until in self._granted.items():
+            gauges.append(["lease_left_seconds", {"source": source}, max(0.0, until - now)])
+        age_s = None if keeper.renewed is None else now - keeper.renewed
+        up = age_s is not None and age_s < self._fence_s and not keeper.state
+        gauges.append(["coordination_up", {}, int(up)])
+        if age_s is not None:
+            gauges.append(["lease_renewal_age_seconds", {}, age_s])
+        return {"counters": counters, "gauges": gauges}
 
     def _serve(self, sock: socket.socket) -> None:
         worker, lines, known = Worker(sock), Lines(), not self._token

@@ -58,9 +58,9 @@ def _check_coordination(conf: Any) -> None:
     if not conf[processes.GROUP].workers:
         raise exceptions.ConfigError(f"{name}: not in debug mode, with [processes] workers = 0")
     try:
-        keeper = import_module("congress_dse.keeper")
+        locks = import_module("congress_dse.locks")
     except ImportError as error:
         raise exceptions.ConfigError(
             f"{name}: {error}; pip install congress-dse[coordination]"
         ) from error
-    keeper.coordinator(url, Leases(conf.links.node, times(conf.links.coordination_lease)))
+    locks.coordinator(url, Leases(conf.links.node, times(conf.links.coordination_lease)))

@@ -172,6 +172,8 @@ def ask(path: str, request: Message, timeout_s: float = ANSWER_S) -> Any:
             while data := connection.recv(65536):
                 for answer in lines.feed(data):
                     return _result(answer)
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        raise ControlError(f"control socket {path}: nobody listens; does it run?") from error
     except (OSError, ValueError) as error:
         raise ControlError(f"control socket {path}: {error}") from error
     raise ControlError(f"control socket {path}: closed without an answer")

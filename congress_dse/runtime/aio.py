@@ -11,16 +11,14 @@ import logging
 import traceback
 from _thread import allocate_lock, get_ident
 from collections.abc import Callable
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from types import TracebackType
 from typing import Any, ClassVar
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from congress_dse.d6message import d6msg
 from congress_dse.runtime import native, turns, waiting
 from congress_dse.runtime.aio_hub import Hub, Hubs, get_hub
-from congress_dse.runtime.clock import now
 from congress_dse.runtime.coroutines import Coroutines, Interop, bring_first_run
 from congress_dse.runtime.mailbox import Mailbox
 from congress_dse.runtime.runqueue import BATCH, RunQueue
@@ -33,6 +31,7 @@ PATCHED = False  # a synchronous library blocks everybody: it belongs in a threa
 
 Killed = GreenletExit
 Failure = (Exception, asyncio.CancelledError, SystemExit)
+_ENDS = (*Failure, GreenletExit)
 
 _idle_runners: list["Runner"] = []
 
@@ -65,20 +64,40 @@ class Runner(greenlet):  # type: ignore[misc]
     actor: "Actor | None" = None
 
     def __init__(self, queue: AioRunQueue) -> None:
-        super().__init__(parent=queue._hub.greenlet)  # noqa: SLF001
+        super().__init__(parent=queue._hub.greenlet)
         self._queue = queue
-        self._home = queue._hub.greenlet  # noqa: SLF001
+        self._home = queue._hub.greenlet
 
-    def run(self) -> None:
+    def run(self) -> None:  # noqa: C901 (a call more would cost each message)
+        """Give turns, and rest where there are none to be given.
+
+        Context variables are the actor's own, as they are on a greenthread: what its handler sets
+        is there for its next message, and for nobody else.
+        """
         queue = self._queue
         ready = queue.ready
         while True:
             while ready and queue.left > 0 and not ready[0].switches:
-                queue.left -= 1
-                actor = self.actor = ready.popleft()
-                actor.take_turns(self)
-                self.actor = None
-            if self._home is not queue._hub.greenlet or len(_idle_runners) >= 64:  # noqa: SLF001
+                actor = ready.popleft()
+                if actor.dead or actor._runner is not None:
+                    continue
+                if actor._context is not None:
+                    self.gr_context = actor._context
+                self.actor, actor.begun, actor._runner = actor, True, self
+                try:
+                    more = actor._take_turns(actor.inbox)
+                except _ENDS as cause:
+                    actor.cause, actor.running, more = cause, False, False
+                finally:
+                    actor._runner = self.actor = None
+                    context = self.gr_context
+                    if context is not None:
+                        actor._context, self.gr_context = context, None
+                if more:
+                    queue.add(actor)
+                elif not actor.running:
+                    actor._end()
+            if self._home is not queue._hub.greenlet or len(_idle_runners) >= BATCH:
                 return
             _idle_runners.append(self)
             self._home.switch()
@@ -220,41 +239,29 @@ class Actor(turns.Turns):
         self._hub = get_hub()
         self._ready = run_queue()
         self._runner: Any = None
+        self._context: Context | None = None  # what it has set of context variables
         self._thread: Thread | None = None
         self._links: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
         self.dead = False
         self._be_idle()
-        self._parked = True
 
     def resume(self) -> None:
         """Nothing: a runner takes the turns."""
 
-    def take_turns(self, runner: Any) -> None:
-        """Handle what waits; called by a runner alone."""
-        if self.dead or self._runner is not None:
-            return
-        self.begun, self._parked, self._runner = True, False, runner
-        try:
-            if isinstance(self.inbox, Mailbox):
-                mailbox = self.inbox
-                while self.running and not self.dead:
-                    entry = mailbox.take()
-                    if entry is None:
-                        return
-                    self._turn(*entry)
-            else:
-                self._thread = self._spawned(self._read_queue, self.inbox)
-                return
-        except (*Failure, GreenletExit) as cause:
-            self.cause = cause
-        finally:
-            self._parked, self._runner = True, None
-        self._end()
+    def begin(self) -> None:
+        """Start; called once, when the constructors of all subclasses have returned."""
+        if self.inbox is None or isinstance(self.inbox, Mailbox):
+            super().begin()
+        else:
+            self.begun = True
+            self._thread = self._spawned(self._read_queue, self.inbox)
 
     def finish(self, answer: Any) -> Any:
         """What a call of the service's own code answered; a coroutine is awaited in this turn."""
         if answer is None:
             return None
+        if getcurrent() is self._runner:
+            return coroutines.finish_turn(answer, self)
         return coroutines.finish(answer, self)
 
     def own_turn(self) -> bool:
@@ -318,13 +325,14 @@ class Actor(turns.Turns):
 
     def _read_queue(self, queue: Any) -> None:
         """Take turns over a queue that old code brought along."""
+        mailbox = Mailbox(self.name)
         try:
             while self.running:
                 if isinstance(queue, asyncio.Queue):
-                    msg: d6msg = coroutines.finish(queue.get())
+                    mailbox.last(coroutines.finish(queue.get()))
                 else:
-                    msg = in_thread(queue.get)
-                self._turn(now(), msg)
+                    mailbox.last(in_thread(queue.get))
+                self._take_turns(mailbox)
                 queue.task_done()
         except (*Failure, GreenletExit) as cause:
             self.cause = cause
@@ -335,6 +343,9 @@ class Actor(turns.Turns):
 
     def _is_current(self, thread: Any) -> bool:
         return getcurrent() is thread
+
+    def _has_no_turn(self) -> bool:
+        return self._runner is None
 
     def _stack(self) -> traceback.StackSummary:
         return coroutines.stack(self)
@@ -450,7 +461,7 @@ def wrap_greenthread(thread: Any, loop: Any = None) -> asyncio.Future[Any]:
     future = Interop(coroutines, globals()["loop"]).future_of(loop)
     if isinstance(thread, Thread | Actor):
         if isinstance(thread, Thread):
-            thread._waited_for = True  # noqa: SLF001
+            thread._waited_for = True
         thread.link(_deliver, future)
     elif not isinstance(thread, greenlet):
         raise TypeError(f"a greenlet is needed, not {type(thread).__name__}")
@@ -462,8 +473,8 @@ def wrap_greenthread(thread: Any, loop: Any = None) -> asyncio.Future[Any]:
 def _deliver(thread: Any, future: asyncio.Future[Any]) -> None:
     if future.done():
         return
-    error = thread.cause if isinstance(thread, Actor) else thread._error  # noqa: SLF001
-    result = None if isinstance(thread, Actor) else thread._result  # noqa: SLF001
+    error = thread.cause if isinstance(thread, Actor) else thread._error
+    result = None if isinstance(thread, Actor) else thread._result
     if isinstance(error, GreenletExit) or isinstance(result, GreenletExit):
         future.cancel()
     elif error is not None:

@@ -9,8 +9,8 @@ import asyncio
 import contextlib
 import logging
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine
-from types import CoroutineType
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from types import CoroutineType, coroutine
 from typing import Any
 
 from greenlet import GreenletExit
@@ -34,7 +34,7 @@ class Coroutines:
     def __init__(
         self,
         loop: Callable[[], asyncio.AbstractEventLoop],
-        waiter: Callable[[], Waiter],
+        waiter: Callable[..., Waiter],
         in_loop: Callable[[], bool],
     ) -> None:
         self._loop = loop
@@ -59,6 +59,26 @@ class Coroutines:
             return self._from_thread(answer, waiter)
         return self.wait(self.task(answer), owner)
 
+    def finish_turn(self, answer: Any, owner: Any) -> Any:
+        """The same as `finish`, for who is known to be in the turn of `owner`, and may wait."""
+        if type(answer) is not CoroutineType:
+            return self.finish(answer, owner)
+        waiter = self._waiter(owner._ready)
+        told = _telling(answer, waiter.send)
+        told.send(None)
+        task = asyncio.Task(told, loop=self._loop(), name=owner.name)
+        self._owners[task] = owner
+        try:
+            waiter.park()
+        except BaseException:
+            self._end(task)
+            raise
+        finally:
+            del self._owners[task]
+        if owner._owed:
+            owner._settle()
+        return task.result()
+
     def task(self, awaitable: Awaitable[Any]) -> asyncio.Future[Any]:
         """The future of an awaitable; a coroutine becomes a task of the loop."""
         loop = self._loop()
@@ -82,6 +102,8 @@ class Coroutines:
         finally:
             if owner is not None:
                 del self._owners[future]
+        if owner is not None and owner._owed:
+            owner._settle()
         return future.result()
 
     def owner(self) -> Any:
@@ -156,10 +178,31 @@ def stack_of(task: "asyncio.Task[Any]") -> traceback.StackSummary:
     inner: Any = task.get_coro()
     while inner is not None:
         frame = getattr(inner, "cr_frame", None)
-        if frame is not None:
+        if frame is not None and inner.cr_code is not _telling.__code__:
             frames.append((frame, frame.f_lineno))
         inner = getattr(inner, "cr_await", None)
     return traceback.StackSummary.extract(frames)
+
+
+async def _telling(awaited: Coroutine[Any, Any, Any], tell: Callable[[], None]) -> Any:
+    """Await a coroutine, and tell: a callback of the task would cost a call of the loop each time.
+
+    It is begun before a task has it, so that it tells of a cancellation that comes first, too.
+    """
+    try:
+        try:
+            await _at_once()
+        except BaseException:
+            awaited.close()
+            raise
+        return await awaited
+    finally:
+        tell()
+
+
+@coroutine
+def _at_once() -> Iterator[None]:
+    yield
 
 
 async def _awaiting(awaitable: Awaitable[Any]) -> Any:

@@ -207,6 +207,7 @@ class Actor(turns.Turns, greenthread.GreenThread):  # type: ignore[misc]
         self._hub = hubs.get_hub()
         greenthread.GreenThread.__init__(self, self._hub.greenlet)
         self._ready = run_queue()
+        self._parked = False
         self._be_idle()
 
     def resume(self) -> None:
@@ -227,6 +228,8 @@ class Actor(turns.Turns, greenthread.GreenThread):  # type: ignore[misc]
         """What a call of the service's own code answered; a coroutine is awaited in this turn."""
         if answer is None:
             return None
+        if getcurrent() is self:
+            return coroutines.finish_turn(answer, self)
         return coroutines.finish(answer, self)
 
     def kill(self, *error: Any) -> None:
@@ -258,22 +261,29 @@ class Actor(turns.Turns, greenthread.GreenThread):  # type: ignore[misc]
         return result
 
     def _loop_mailbox(self, mailbox: Mailbox) -> None:
-        hub = self._hub
-        while self.running:
-            entry = mailbox.take()
-            if entry is not None:
-                self._turn(*entry)
-                continue
+        hub, queue = self._hub, self._ready
+        ready = queue.ready
+        while True:
+            more = self._take_turns(mailbox)
+            if not self.running:
+                return
+            if more:
+                queue.add(self)
             self._parked = True
             try:
-                hub.greenlet.switch()  # it is alive: it gave the actor this turn
+                if queue.left > 0 and ready and ready[0]._parked:
+                    ready.popleft().switch()  # at once, and not by way of the hub
+                else:
+                    hub.greenlet.switch()  # it is alive: it gave the actor this turn
             finally:
                 self._parked = False
 
     def _loop_queue(self, queue: Any) -> None:
         """The same over a queue that old code brought along."""
+        mailbox = Mailbox(self.name)
         while self.running:
-            self._turn(clock.now(), queue.get())
+            mailbox.last(queue.get())
+            self._take_turns(mailbox)
             queue.task_done()
 
     def _spawned(self, call: Callable[..., Any], *args: Any) -> Any:
@@ -281,6 +291,9 @@ class Actor(turns.Turns, greenthread.GreenThread):  # type: ignore[misc]
 
     def _is_current(self, thread: Any) -> bool:
         return getcurrent() is thread
+
+    def _has_no_turn(self) -> bool:
+        return self._parked
 
     def _stack(self) -> traceback.StackSummary:
         return coroutines.stack(self)

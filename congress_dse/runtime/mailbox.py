@@ -7,7 +7,7 @@ A pure machine: `put` and `take` never wait, and `wake` is called once when an i
   the new message, ``drop-old`` the oldest, ``reject`` raises MailboxFull at the sender.
 * An update of a table is never waited for: when full it is dropped and the loss is remembered, and
   the reader asks for a snapshot once it has caught up. Answers and unsubscriptions are always
-  taken.
+  taken. A subscription waits for room without its sender, who waits for the answer alone.
 """
 
 from collections import deque
@@ -23,11 +23,22 @@ CAPACITY = 10_000  # messages; a service that falls this far behind has met its 
 
 CONTROL = frozenset({"shut", "stop", "tick", "do", "down", "lost"})
 ALWAYS = frozenset({"rep", "unsub"})
+ALONE = frozenset({"sub", "resync", "pull"})  # sent again and again until they are answered
 
 Policy = Literal["block", "drop-new", "drop-old", "reject"]
 POLICIES = ("block", "drop-new", "drop-old", "reject")
 
 Entry = tuple[float, d6msg]
+
+
+class Held:
+    """A message that waits outside of a full mailbox; `taken` is called once it is inside."""
+
+    __slots__ = ("msg", "taken")
+
+    def __init__(self, msg: d6msg, taken: Callable[[], Any]) -> None:
+        self.msg = msg
+        self.taken = taken
 
 
 @dataclass(frozen=True)
@@ -43,14 +54,17 @@ class MailboxStatistics:
 
 
 class Mailbox:
-    """The queue of one service. It outlives the service's restarts, and loses nothing by them."""
+    """The queue of one service. It outlives the service's restarts, and loses nothing by them.
+
+    Its reader may take from `control` and `waiting`, in this order, without a call of `take`; then
+    it calls `make_room` where somebody waits for `room`, and `take` before it rests.
+    """
 
     __slots__ = (
-        "_control",
-        "_queue",
         "capacity",
         "closed",
         "coalesced",
+        "control",
         "dropped",
         "far",
         "idle",
@@ -60,6 +74,7 @@ class Mailbox:
         "policy",
         "received",
         "room",
+        "waiting",
         "wake",
     )
 
@@ -73,9 +88,9 @@ class Mailbox:
         self.on_drop: Callable[[d6msg, str], None] = _forget
         self.received = self.dropped = self.coalesced = 0
         self.lost: dict[tuple[str, str], None] = {}
-        self.room: deque[Callable[[], None]] = deque()
-        self._queue: deque[Entry] = deque()
-        self._control: deque[Entry] = deque()
+        self.room: deque[Held] = deque()  # who waits for it
+        self.waiting: deque[Entry] = deque()
+        self.control: deque[Entry] = deque()
 
     def bound(self, capacity: int, policy: Policy) -> None:
         """Set the limit and what gives way at it; raises ValueError for a policy that is none."""
@@ -88,18 +103,19 @@ class Mailbox:
         self.policy = policy
 
     def put_nowait(self, msg: d6msg) -> bool:
-        """Take `msg`; return False where the sender has to wait for room (policy ``block``).
+        """Take `msg`; return False where it has to wait for room (policy ``block``); see `hold`.
 
         Raises MailboxFull where the policy is to reject.
         """
-        kind = msg.type
-        if self.closed:
+        if len(self.waiting) < self.capacity and msg.type not in CONTROL:
+            self.waiting.append((now(), msg))
+        elif self.closed:
             self._refuse(msg)
             return True
-        if kind in CONTROL:
-            self._control.append((now(), msg))
-        elif len(self._queue) < self.capacity or kind in ALWAYS:
-            self._queue.append((now(), msg))
+        elif msg.type in CONTROL:
+            self.control.append((now(), msg))
+        elif msg.type in ALWAYS:
+            self.waiting.append((now(), msg))
         elif not self._full(msg):
             return False
         self.received += 1
@@ -110,73 +126,103 @@ class Mailbox:
 
     def last(self, msg: d6msg) -> None:
         """Put `msg` behind everything that waits, whatever the capacity."""
-        self._queue.append((now(), msg))
+        self.waiting.append((now(), msg))
         if self.idle:
             self.idle = False
             self.wake()
 
-    def give_up(self, call: Callable[[], None]) -> None:
-        """Wait for room no more; if there was room already, it is the next one's."""
-        if call in self.room:
-            self.room.remove(call)
-        elif self.room and len(self._queue) < self.capacity:
-            self.room.popleft()()
+    def hold(self, msg: d6msg, taken: Callable[[], Any]) -> Held:
+        """Let `msg` wait for room, behind all that do, and call `taken()` when it is in.
+
+        While one waits the mailbox stays full, so nothing overtakes it. From any thread.
+        """
+        held = Held(msg, taken)
+        self.room.append(held)
+        self.received += 1
+        if self.closed:
+            self._refuse_held()
+        else:
+            self.make_room()  # the reader may have taken all of it since we were refused
+        return held
+
+    def give_up(self, held: Held) -> bool:
+        """Have it wait no more; return False when it is in already."""
+        try:
+            self.room.remove(held)
+        except ValueError:
+            return False
+        return True
 
     def again(self, msg: d6msg) -> None:
         """Put `msg` before everything that waits: its receiver died of it and tries once more."""
-        self._queue.appendleft((now(), msg))
+        self.waiting.appendleft((now(), msg))
 
     def withdraw(self, unwanted: Callable[[d6msg], bool]) -> list[d6msg]:
         """Take out, and return, the messages that are for nobody any more."""
         out = []
-        for queue in (self._control, self._queue):
+        for queue in (self.control, self.waiting):
             out += [msg for _, msg in queue if unwanted(msg)]
             kept = [entry for entry in queue if not unwanted(entry[1])]
             queue.clear()
             queue.extend(kept)
-        while self.room and len(self._queue) < self.capacity:
-            self.room.popleft()()
+        self.make_room()
         return out
+
+    def make_room(self) -> None:
+        """Take in what waits for room, as far as there is any."""
+        while len(self.waiting) < self.capacity:
+            try:
+                held = self.room.popleft()
+            except IndexError:
+                return
+            self.waiting.append((now(), held.msg))
+            if self.idle:
+                self.idle = False
+                self.wake()
+            held.taken()
 
     def take(self) -> Entry | None:
         """The next (time of arrival, message); None, and the reader is idle, when there is none."""
-        if self._control:
-            return self._control.popleft()
-        if self._queue:
-            entry = self._queue.popleft()
-            if self.room and len(self._queue) < self.capacity:
-                self.room.popleft()()
+        if self.control:
+            return self.control.popleft()
+        if self.waiting:
+            entry = self.waiting.popleft()
+            if self.room:
+                self.make_room()
             return entry
         if self.lost:
-            lost = d6msg(type="lost", body=list(self.lost))
-            self.lost.clear()
-            return now(), lost
+            return self.take_lost()
         self.idle = True
-        if self._queue or self._control:
+        if self.waiting or self.control:
             self.idle = False  # a native thread has put one meanwhile, and thought us awake
             return self.take()
         return None
 
+    def take_lost(self) -> Entry:
+        """A message that tells of the updates of tables for which there was no room."""
+        lost = d6msg(type="lost", body=list(self.lost))
+        self.lost.clear()
+        return now(), lost
+
     def close(self) -> list[d6msg]:
         """Take nothing any more; return what was never handled."""
-        left = [msg for _, msg in self._queue]
-        self._queue.clear()
-        self._control.clear()
-        self.closed, self.idle, self.wake = True, True, _nobody
-        while self.room:
-            self.room.popleft()()
+        left = [msg for _, msg in self.waiting]
+        self.waiting.clear()
+        self.control.clear()
+        self.closed, self.capacity, self.idle, self.wake = True, 0, True, _nobody
+        self._refuse_held()
         return left
 
     def statistics(self) -> MailboxStatistics:
         """A snapshot of the counts."""
-        waiting = [q[0][0] for q in (self._queue, self._control) if q]
+        waiting = [q[0][0] for q in (self.waiting, self.control) if q]
         oldest_s = now() - min(waiting) if waiting else 0.0
         return MailboxStatistics(
             len(self), self.capacity, oldest_s, self.received, self.dropped, self.coalesced
         )
 
     def __len__(self) -> int:
-        return len(self._queue) + len(self._control)
+        return len(self.waiting) + len(self.control)
 
     def __bool__(self) -> bool:
         return True
@@ -198,21 +244,30 @@ class Mailbox:
             self.dropped += 1
             self.on_drop(msg, "stopped")
 
+    def _refuse_held(self) -> None:
+        while self.room:
+            held = self.room.popleft()
+            self._refuse(held.msg)
+            held.taken()
+
     def _full(self, msg: d6msg) -> bool:
         if msg.type == "pub":
             self.coalesced += 1
             self.lost[msg.correlationId, msg.replyTo] = None
         elif self.policy == "block":
-            return False
+            if msg.type not in ALONE:
+                return False
+            if not any(held.msg.correlationId == msg.correlationId for held in self.room):
+                self.room.append(Held(msg, _nobody))
         elif self.policy == "drop-old":
-            _, old = self._queue.popleft()
-            self._queue.append((now(), msg))
+            _, old = self.waiting.popleft()
+            self.waiting.append((now(), msg))
             self._drop(old)
         else:
             self._drop(msg)
             if self.policy == "reject":
                 raise exceptions.MailboxFull(
-                    f"mailbox of {self.name!r} is full: {len(self._queue)} messages wait, "
+                    f"mailbox of {self.name!r} is full: {len(self.waiting)} messages wait, "
                     f"the capacity is {self.capacity}"
                 )
         return True

@@ -86,23 +86,28 @@ class RunQueue:
 
     def add(self, ready: Ready) -> None:
         """Have `ready` resumed; from any thread."""
-        if self._get_ident() != self.thread:
-            self.from_thread(self.add, ready)
-            return
         self.ready.append(ready)
-        if not self._scheduled:
+        if not self._scheduled:  # looked at after the queue has it, see `drained`
+            self._schedule()
+
+    def _schedule(self) -> None:
+        """Have the hub drain the queue."""
+        if self._get_ident() != self.thread:
+            self.from_thread(self._schedule)
+        elif not self._scheduled:
             self._scheduled = True
             self._hub.schedule_call_global(0, self.drain)
 
     def drain(self) -> None:
         """Resume those that are ready, a batch at most."""
         self.attend()
-        ready, left = self.ready, BATCH
+        ready, self.left = self.ready, BATCH
         try:
-            while ready and left:
-                left -= 1
+            while ready and self.left > 0:
+                self.left -= 1
                 ready.popleft().resume()
         finally:
+            self.left = 0
             self.drained()
 
     def attend(self) -> None:
@@ -115,10 +120,11 @@ class RunQueue:
 
     def drained(self) -> None:
         """A batch is over: let the hub look at the rest of the world before the next."""
+        # In this order: a native thread adds first and looks then, so one sees the other.
+        self._scheduled = False
         if self.ready:
+            self._scheduled = True
             self._hub.schedule_call_global(0, self.drain)
-        else:
-            self._scheduled = False
 
     def park(self) -> None:
         """Let others run until somebody resumes the caller."""

@@ -7,7 +7,9 @@ loses none.
 
 import asyncio
 import traceback
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -44,12 +46,12 @@ class Turns:
 
     def _be_idle(self) -> None:
         """Set up, before the first turn."""
-        self._parked = False
         self.begun = False
         self.cause: BaseException | None = None
         self._alarm: Alarm | None = None
         self._timers: Timers | None = None
         self._owned: dict[Any, None] = {}
+        self._owed: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
         self.in_hand: d6msg | None = None
         self.unfinished: d6msg | None = None
         self.in_hand_since = 0.0
@@ -66,18 +68,14 @@ class Turns:
 
     def begin(self) -> None:
         """Start; called once, when the constructors of all subclasses have returned."""
-        inbox = self.inbox
+        inbox, wake = self.inbox, partial(self._ready.add, self)  # type: ignore[arg-type]
         if isinstance(inbox, Mailbox):
-            inbox.wake = self.rouse
+            inbox.wake = wake
             inbox.idle = not len(inbox)
             if not inbox.idle:
-                self.rouse()
+                wake()
         elif inbox is not None:
-            self.rouse()
-
-    def rouse(self) -> None:
-        """Have the actor resumed: it has something to do. From any thread."""
-        self._ready.add(self)  # type: ignore[arg-type]
+            wake()
 
     def after(self, delay_s: float, call: Callable[..., Any], *args: Any) -> Timer:
         """Call `call(*args)` in the actor's own turn, `delay_s` from now."""
@@ -104,6 +102,19 @@ class Turns:
         """What a call of the service's own code answered; a coroutine is awaited in this turn."""
         raise NotImplementedError
 
+    def put_off(self, call: Callable[..., Any], *args: Any) -> None:
+        """Call `call(*args)`, which may wait, when the coroutine of this turn is over.
+
+        For what a coroutine began and cannot wait for: the next message comes after it.
+        """
+        self._owed.append((call, args))
+
+    def _settle(self) -> None:
+        """Make the calls that were put off to the end of the coroutine."""
+        while self._owed:
+            call, args = self._owed.popleft()
+            call(*args)
+
     def spawn(self, call: Callable[..., Any], *args: Any) -> Any:
         """Run `call(*args)` beside the actor; it ends with this actor at the latest."""
         thread = self._spawned(here.carried(call) if here.used else call, *args)
@@ -114,7 +125,7 @@ class Turns:
     def at_rest(self) -> bool:
         """Whether the actor has nothing to do and waits for a message, or never had any."""
         idle = isinstance(self.inbox, Mailbox) and self.inbox.idle
-        return self.dead or self.inbox is None or (idle and (self._parked or not self.begun))
+        return self.dead or self.inbox is None or (idle and (self._has_no_turn() or not self.begun))
 
     def release(self) -> None:
         """Let go of all that the actor owns: timers, what it spawned, the alarm."""
@@ -155,24 +166,53 @@ class Turns:
         else:
             self.inbox.put(d6msg(type="tick"))
 
-    def _turn(self, since: float, msg: d6msg) -> None:
-        self.in_hand = msg
-        self.in_hand_since = begun = now()
-        self.waited_s = waited_s = begun - since
-        self.mailbox_s += waited_s
-        try:
-            self.receive(msg)
-        except self.failures_are as error:
-            self.failures += 1
-            if not self.failed(msg, error):
+    def _take_turns(self, mailbox: Mailbox) -> bool:  # noqa: C901,PLR0912,PLR0915
+        """Handle what waits; return whether there is more, and it is the others' turn.
+
+        All of it is done for each message of each service, so it makes no call that it can do
+        without.
+        """
+        control, waiting, queue = mailbox.control, mailbox.waiting, self._ready
+        begun = now()
+        while self.running:
+            if control:
+                since, msg = control.popleft()
+            elif waiting:
+                since, msg = waiting.popleft()
+                if mailbox.room:
+                    mailbox.make_room()
+            elif mailbox.lost:
+                since, msg = mailbox.take_lost()
+            else:
+                mailbox.idle = True
+                if not waiting and not control:
+                    return False
+                mailbox.idle = False  # a native thread has put one meanwhile, and thought us awake
+                continue
+            self.in_hand = msg
+            self.in_hand_since = begun
+            self.waited_s = waited_s = begun - since
+            if waited_s > 0.0:  # from a native thread it may have come since we looked at the clock
+                self.mailbox_s += waited_s
+            try:
+                self.receive(msg)
+            except self.failures_are as error:
+                self.failures += 1
+                if not self.failed(msg, error):
+                    raise
+            except self.killed_is:
+                self.unfinished = msg
                 raise
-        except self.killed_is:
-            self.unfinished = msg
-            raise
-        finally:
-            self.in_hand = None
-            self.handled += 1
-            self.handler_s += now() - begun
+            finally:
+                self.in_hand = None
+                self.handled += 1
+                ended = now()
+                self.handler_s += ended - begun
+            begun = ended
+            queue.left -= 1
+            if queue.left <= 0 and not mailbox.empty():
+                return True
+        return False
 
     # What the runtime brings.
 
@@ -180,6 +220,9 @@ class Turns:
         raise NotImplementedError
 
     def _is_current(self, thread: Any) -> bool:
+        raise NotImplementedError
+
+    def _has_no_turn(self) -> bool:
         raise NotImplementedError
 
     def _stack(self) -> traceback.StackSummary:

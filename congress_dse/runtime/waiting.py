@@ -18,14 +18,15 @@ class Waiter:
 
     __slots__ = ("_error", "_lock", "_ready", "_who", "done", "value")
     switches = True
+    _parked = False  # it is not to be switched to, but resumed
 
     # What the runtime of the process brings.
     queue: Callable[[], RunQueue]
     native_lock: Callable[[], Any]
     may_wait: Callable[[], bool]
 
-    def __init__(self) -> None:
-        self._ready = self.queue()
+    def __init__(self, queue: RunQueue | None = None) -> None:
+        self._ready = self.queue() if queue is None else queue
         self._who: Any = None
         self._lock: Any = None
         self._error: BaseException | None = None
@@ -73,15 +74,23 @@ class Waiter:
     def _wait(self, timeout_s: float | None) -> None:
         if not self.may_wait():
             raise RuntimeError("the hub itself cannot wait; wait in a greenthread, or await")
+        if timeout_s is None:
+            self.park()
+            return
+        timer = self._ready.after(timeout_s, self.resume)
+        try:
+            self.park()
+        finally:
+            timer.cancel()
+
+    def park(self) -> None:
+        """Wait for `send`, or for being resumed; for a greenlet of the hub's that may wait."""
         self._who = getcurrent()
-        timer = None if timeout_s is None else self._ready.after(timeout_s, self.resume)
         try:
             if not self.done:  # a native thread may have brought it meanwhile
                 self._ready.park()
         finally:
             self._who = None
-            if timer is not None:
-                timer.cancel()
 
     def _wait_natively(self, timeout_s: float | None) -> None:
         self._lock = self.native_lock()

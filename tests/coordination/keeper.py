@@ -1,4 +1,4 @@
-"""One node's keeper in a process without eventlet; each thing that it is told is a line of JSON.
+"""One node's keeper in a process without eventlet; a line of JSON for all that it is told.
 
 Run with the service's URL, the node's name and the seconds of a lease. SIGTERM gives everything
 back.
@@ -14,11 +14,11 @@ from congress_dse.keeper import Keeper
 NAMES = ["alpha", "beta:x", "gamma/y"]
 
 
-def tell(granted):
-    print(json.dumps([time.monotonic(), granted]), flush=True)
-
-
 def main(url, node, lease_s):
+    def tell(granted):
+        losses = sum(keeper.leases.losses.values())
+        print(json.dumps([time.monotonic(), granted, losses]), flush=True)
+
     keeper = Keeper(url, node, lease_s, tell)
     keeper.want(dict.fromkeys(NAMES, ""))
     keeper.start()

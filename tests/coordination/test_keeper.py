@@ -5,23 +5,28 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import defaultdict
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from congress_dse import exceptions
-from congress_dse.keeper import EXIT_STUCK, coordinator
+from congress_dse import exceptions, locks
+from congress_dse.keeper import EXIT_STUCK
 from congress_dse.leases import Leases, times
+from congress_dse.locks import coordinator
 from tests.coordination.keeper import NAMES
+from tests.support.coordinators import etcd, zookeeper
 from tests.support.databases import own
 from tests.support.engine import wait_for
 from tests.support.redis import redis_server
 
 SCRIPT = Path(__file__).with_name("keeper.py")
 LEASE_S = 3
-LONG = ["redis", "file", "mysql"] if os.environ.get("CONGRESS_DSE_FULL") == "1" else []
+DAEMONS = {"redis": redis_server, "etcd": etcd, "zookeeper": zookeeper}
+LONG = [*DAEMONS, "file", "mysql"] if os.environ.get("CONGRESS_DSE_FULL") == "1" else []
 
 
 class Node:
@@ -36,7 +41,7 @@ class Node:
             )
 
     def told(self):
-        """(time, {source: until}) of all that it was told."""
+        """(time, {source: until}, losses) of all that it was told."""
         lines = self.said.read_text().split("\n")[:-1]
         return [tuple(json.loads(line)) for line in lines]
 
@@ -47,7 +52,7 @@ class Node:
     def spans(self):
         """(from, to, source) of what it could run: until it is told otherwise, or the end."""
         found, open_ = [], {}
-        for at, granted in self.told():
+        for at, granted, _ in self.told():
             for source in open_.keys() - granted.keys():
                 begun, until = open_.pop(source)
                 found.append((begun, min(until, at), source))
@@ -90,8 +95,8 @@ def overlaps(nodes):
 def service(request, tmp_path):
     """The URL of a service, where nobody else has locks of these names."""
     kind = request.param
-    if kind == "redis":
-        with redis_server(tmp_path) as server:
+    if kind in DAEMONS:
+        with DAEMONS[kind](tmp_path) as server:
             yield server.url
     elif kind == "file":
         yield f"file://{tmp_path}/coordination"
@@ -120,6 +125,41 @@ def test_a_node_that_is_killed_is_replaced_and_no_source_ever_has_two(service, t
     finally:
         for node in nodes:
             node.end()
+
+
+@pytest.mark.skipif(not LONG, reason="long: CONGRESS_DSE_FULL=1")
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("kind", DAEMONS)
+def test_a_node_and_a_service_that_freeze_and_a_service_that_is_killed(kind, tmp_path):
+    with DAEMONS[kind](tmp_path) as server:
+        nodes = [Node(server.url, name, tmp_path) for name in ("one", "other")]
+
+        def each_has_its_own():
+            one, other = (node.has() for node in nodes)
+            return one and other and sorted([*one, *other]) == NAMES
+
+        def nothing_runs():
+            now = time.monotonic()
+            return all(until < now for node in nodes for until in node.told()[-1][1].values())
+
+        try:
+            wait_for(each_has_its_own, within_s=90)
+            heir, frozen = nodes
+            frozen.process.send_signal(signal.SIGSTOP)
+            wait_for(lambda: heir.has() == set(NAMES), within_s=60)
+            frozen.process.send_signal(signal.SIGCONT)
+            wait_for(each_has_its_own, within_s=90)
+            for away, back in ((server.freeze, server.thaw), (server.kill, server.start)):
+                away()
+                wait_for(nothing_runs, within_s=60)
+                back()
+                wait_for(each_has_its_own, within_s=90)
+            for node in nodes:
+                node.end(signal.SIGTERM)
+            assert not overlaps(nodes)
+        finally:
+            for node in nodes:
+                node.end()
 
 
 @pytest.mark.timeout(180)
@@ -151,15 +191,72 @@ def test_a_database_that_cuts_every_session_and_is_away_for_a_while(service, tmp
         for node in nodes:
             node.end(signal.SIGTERM)
         assert not overlaps(nodes)
+        assert sum(node.told()[-1][2] for node in nodes) >= 2 * len(NAMES)
     finally:
         allow(True)
         for node in nodes:
             node.end()
 
 
-def test_a_service_that_is_none_is_a_fault_of_the_configuration():
-    with pytest.raises(exceptions.ConfigError, match="coordination"):
-        coordinator("nonsense://host", Leases("a", times(10)))
+def bound(url, lease_s=LEASE_S):
+    """A coordinator that has begun."""
+    made = coordinator(url, Leases("a", times(lease_s)))
+    made.start()
+    return made
+
+
+def test_a_lock_of_etcd_that_could_not_be_given_back_is_kept_alive_no_longer(tmp_path):
+    with etcd(tmp_path) as server:
+        one, other = bound(server.url), bound(server.url)
+        lock = one.get_lock(b"lock")
+        assert lock.acquire(blocking=False)
+        assert locks.proof(lock)
+        server.kill()
+        locks.leave(lock)
+        server.start()
+
+        def free():
+            locks.tried(one.heartbeat)  # it may be too late, on a busy machine
+            with suppress(Exception):
+                return locks.got(other.get_lock(b"lock"))
+
+        wait_for(free)
+        assert not locks.proof(lock)
+
+
+def test_a_lock_at_zookeeper_outlives_neither_its_session_nor_a_bid_that_was_left(tmp_path):
+    with zookeeper(tmp_path) as server:
+        # The machine may be busy for longer than a short session lasts.
+        one, other = bound(server.url, lease_s=20), bound(server.url, lease_s=20)
+        lock, same = one.get_lock(b"lock"), other.get_lock(b"lock")
+        assert locks.got(lock)
+        assert not locks.got(same)
+        assert locks.proof(lock)
+        locks.leave(lock)
+        before = one.get_lock(b"lock")._lock
+        before.client.create(before.create_path, before.data, ephemeral=True, sequence=True)
+        assert not locks.got(same)
+        locks.got(lock)  # in vain, behind the bid that was left
+        assert locks.got(same)
+        other.stop()
+        assert locks.got(lock)
+        one.stop()
+
+
+@pytest.mark.parametrize(
+    ("url", "wrong"),
+    [
+        ("nonsense://host", "no service 'nonsense'"),
+        ("etcd3+http://host", r"tooz\[etcd3gw\]"),
+        ("kubernetes://host", "not with 'kubernetes': its locks have no end"),
+        ("ipc://", "not with 'ipc'"),
+    ],
+)
+def test_a_service_that_cannot_be_had_is_a_fault_of_the_configuration(url, wrong, monkeypatch):
+    monkeypatch.delitem(sys.modules, "tooz.drivers.etcd3gw", raising=False)
+    monkeypatch.setitem(sys.modules, "etcd3gw", None)  # as if it were not installed
+    with pytest.raises(exceptions.ConfigError, match=wrong):
+        coordinator(url, Leases("a", times(10)))
 
 
 STUCK = """

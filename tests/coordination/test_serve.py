@@ -9,13 +9,16 @@ import sys
 import time
 import urllib.request
 from collections import defaultdict
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 
 import psutil
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.asking import asked
+from tests.support.coordinators import etcd, zookeeper
 from tests.support.engine import wait_for
 from tests.support.redis import redis_server
 
@@ -103,6 +106,23 @@ class Engines:
         except OSError:
             return None
 
+    def metrics(self, who):
+        """Each metric that an engine tells of its leases: its value, or its sum over sources."""
+        url = re.findall(r"API is at (http://\S+)", self.log(who))[-1] + "/metrics"
+
+        def told():
+            with urllib.request.urlopen(url, timeout=30) as answer:
+                families = text_string_to_metric_families(answer.read().decode())
+            found = defaultdict(float)
+            for sample in (s for family in families for s in family.samples):
+                name = sample.name.removeprefix("congress_dse_")
+                if name.startswith(("lease", "coordination")):
+                    found[name] += sample.value
+            # On a busy machine a worker may be too late to be in the answer.
+            return "coordination_up" in found and found
+
+        return wait_for(told, within_s=WITHIN_S)
+
     def command(self, who, *words):
         """What a command says of an engine."""
         command = [sys.executable, "-W", "ignore", "-m", "congress_dse", *words]
@@ -186,14 +206,27 @@ def test_sources_outlive_their_engine_and_their_coordination_and_never_run_twice
     assert both.leased("b") == set(NAMES)
     shown = both.command("b", "leases")
     assert all(re.search(rf"^{name} +any +yes .*engine.0", shown, re.MULTILINE) for name in NAMES)
+    before = both.metrics("b")
+    assert before["leases_wanted"] == before["leases_held"] == len(NAMES)
+    assert before["lease_grants_total"] >= len(NAMES)
+    assert 0 < before["lease_left_seconds"] < len(NAMES) * LEASE_S
+    assert before["lease_renewal_age_seconds"] < LEASE_S
+    assert before["coordination_up"] == 1
     redis.kill()
     wait_for(lambda: quiet(both), within_s=WITHIN_S)
     wait_for(lambda: both.call("b", "/readyz")[0] == 503, within_s=WITHIN_S)
+    wait_for(lambda: not both.metrics("b")["leases_held"], within_s=WITHIN_S)
+    after = both.metrics("b")
+    assert after["lease_losses_total"] >= before["lease_losses_total"] + len(NAMES)
+    assert after["lease_renewal_failures_total"] > before["lease_renewal_failures_total"]
+    assert after["lease_left_seconds"] == after["coordination_up"] == 0
+    assert after["lease_renewal_age_seconds"] > LEASE_S / 3
     told = both.call("b", "/readyz")[1]
     assert [reason["kind"] for reason in told["reasons"]] == ["coordination"]
     redis.start()
     both.wait_served("b")
     both.wait_ready("b")
+    assert both.metrics("b")["coordination_up"] == 1
     both.stop("b")
     assert not both.overlaps()
 
@@ -207,10 +240,15 @@ def quiet(engines):
 @pytest.mark.skipif(not FULL, reason="long: CONGRESS_DSE_FULL=1")
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    "url", ["file://{folder}/files", "postgresql://postgres@127.0.0.1:5432/test"]
+    "url", ["file://{folder}/files", "postgresql://postgres@127.0.0.1:5432/test", etcd, zookeeper]
 )
 def test_takeover_with_other_services(engines, tmp_path, url):
-    both = engines(url.format(folder=tmp_path), [f"{n}{os.getpid()}" for n in NAMES], workers=2)
+    with nullcontext() if isinstance(url, str) else url(tmp_path) as server:
+        take_over(engines, (server.url if server else url).format(folder=tmp_path))
+
+
+def take_over(engines, url):
+    both = engines(url, [f"{n}{os.getpid()}" for n in NAMES], workers=2)
     both.start("a")
     both.wait_served("a")
     both.start("b")

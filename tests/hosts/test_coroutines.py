@@ -230,6 +230,47 @@ def test_context_variables_stay_with_a_coroutine(host, make, settle):
     assert all(service.seen == [True] for service in kept)
 
 
+def test_context_variables_of_a_plain_handler_are_its_service_s_own(host, settle):
+    mark = contextvars.ContextVar("mark", default="")
+
+    class Plain(deepsix.deepSix):
+        def cmdhandler(self, msg):
+            seen.append((self.name, mark.get()))
+            mark.set(self.name)
+
+    for name in "ab":
+        host.createservice(name, factory=Plain)
+    seen = []
+    for _ in range(2):
+        for name in "ab":
+            host.tell(name, "x")
+        settle(host)
+    assert sorted(seen) == [("a", ""), ("a", "a"), ("b", ""), ("b", "b")]
+    assert mark.get() == ""
+
+
+def test_a_coroutine_that_is_cancelled_before_its_first_step_ends_its_turn(host, settle):
+    class Early(deepsix.deepSix):
+        def cmdhandler(self, msg):
+            if msg.dataindex == "cancelled":
+                runtime.loop().call_soon(self.cancel)
+            return self.work(msg.dataindex)
+
+        def cancel(self):
+            (task,) = [t for t in asyncio.all_tasks(runtime.loop()) if t.get_name() == self.name]
+            task.cancel()
+
+        async def work(self, what):
+            done.append(what)
+
+    done, service = [], host.createservice("s", factory=Early)
+    host.tell("s", "cancelled")
+    host.tell("s", "next")
+    settle(host)
+    assert done == ["next"]
+    assert service.failures == 1
+
+
 class Polled(ExecutionDriver, PollingDataSourceDriver):
     """A driver with coroutines throughout."""
 

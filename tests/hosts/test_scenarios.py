@@ -209,6 +209,41 @@ def test_block_makes_the_sender_wait_and_loses_nothing(host, settle, wait_for):
         assert mine == sorted(mine)
 
 
+def test_a_service_that_has_slept_goes_on_with_what_waits(host, settle):
+    class Sleeping(deepsix.deepSix):
+        def cmdhandler(self, msg):
+            runtime.sleep(0.001)  # it is not the run queue that resumes it
+            if msg.body == 9:
+                over.send()
+
+    over = runtime.Waiter()
+    host.createservice("s", factory=Sleeping)
+    settle(host)
+    for n in range(10):
+        host.tell("s", "x", n)
+    assert over.wait(20)
+
+
+def test_a_service_that_never_runs_out_of_messages_keeps_nobody_from_his_turn(
+    host, settle, wait_for
+):
+    class Endless(deepsix.deepSix):
+        def cmdhandler(self, msg):
+            if not over:
+                self.dataPath.tell(self.name, "again")
+
+    over, calls = [], []
+    host.createservice("endless", factory=Endless)
+    other = host.createservice("other", factory=deepsix.deepSix)
+    settle(host)
+    host.tell("endless", "first")
+    other.after(0.01, calls.append, "timer")
+    runtime.call_later(0.01, calls.append, "hub")
+    wait_for(lambda: len(calls) == 2)
+    over.append(True)
+    settle(host)
+
+
 def test_a_control_message_is_handled_in_a_flood(host, settle, wait_for):
     class Busy(deepsix.deepSix):
         mailbox_capacity = 1000

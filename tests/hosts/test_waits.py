@@ -1,5 +1,7 @@
 """Waits that would never end, and what is told to those who wait for a service that stays down."""
 
+import asyncio
+
 import pytest
 
 from congress_dse import deepsix, exceptions
@@ -37,7 +39,89 @@ class Sending(deepsix.deepSix):
         return "sent"
 
 
-# Mailboxes that block, in a circle.
+class Suspended(Sending):
+    """The same in a coroutine, which cannot wait in a call that is not awaited."""
+
+    async def cmdhandler(self, msg):
+        await asyncio.sleep(0)
+        super().cmdhandler(msg)
+        await asyncio.sleep(0)
+
+
+# A mailbox that blocks, and coroutines.
+
+
+def test_what_a_coroutine_sends_to_a_full_mailbox_is_held_until_its_turn_is_over(
+    host, wait_for, settle
+):
+    slow, go = host.createservice("slow", factory=Sending), runtime.Waiter()
+    settle(host)
+    slow.do(go.wait)
+    sender = host.createservice("sender", factory=Suspended)
+    host.tell("sender", "flood", ["slow"])
+    host.tell("sender", "next")
+    wait_for(lambda: [wait[:2] for wait in host.asks.waits()] == [("sender", "slow")])
+    assert sender.seen == ["flood"], "its next message comes after what it has sent"
+    assert len(slow.inbox) == 2
+    go.send()
+    settle(host)
+    assert slow.seen == [f"from sender {n}" for n in range(10)]
+    assert sender.seen == ["flood", "next"]
+    assert list(host.letters()) == []
+
+
+def test_a_service_whose_mailbox_blocks_and_is_full_does_not_hold_the_bus(host, settle, wait_for):
+    slow, go = host.createservice("slow", factory=Sending), runtime.Waiter()
+    slow.publish("t", {("row",)})
+    settle(host)
+    slow.do(go.wait)
+    for _ in range(2):
+        host.tell("slow", "x")
+    states = []
+    reader = host.createservice("reader", factory=deepsix.deepSix)
+    reader.subscribe("slow", "t", callback=lambda msg: states.append(msg.body.data), interval=0.01)
+    wait_for(lambda: slow.inbox.room)
+    received = slow.inbox.received
+    wait_for(lambda: slow.inbox.received >= received + 3)  # it subscribes again and again
+    assert host.asks.waits() == []
+    assert sum(held.msg.replyTo == "reader" for held in slow.inbox.room) == 1
+    go.send()
+    wait_for(lambda: states)
+    assert states == [{("row",)}]
+
+
+def test_a_coroutine_may_have_so_many_messages_held_and_no_more(
+    host, wait_for, settle, monkeypatch
+):
+    monkeypatch.setattr("congress_dse.d6cage.CAPACITY", 5)
+    slow, go = host.createservice("slow", factory=Sending), runtime.Waiter()
+    settle(host)
+    slow.do(go.wait)
+    sender = host.createservice("sender", factory=Suspended)
+    host.tell("sender", "flood", ["slow"])
+    wait_for(lambda: len(slow.inbox.room) == 5)
+    go.send()
+    wait_for(lambda: sender.failures and len(slow.seen) == 7)
+    assert sender.last_failure == (
+        "MailboxFull: mailbox of 'slow' is full: 2 messages wait, and 'sender' cannot wait for "
+        "room here"
+    )
+    assert [letter.reason for letter in host.letters()] == ["mailbox full", "failed"]
+
+
+def test_coroutines_and_full_mailboxes_in_a_circle_are_seen_too(host, wait_for, settle):
+    made = [host.createservice(name, factory=Suspended) for name in "ab"]
+    host.tell("a", "flood", ["b"])
+    host.tell("b", "flood", ["a"])
+    wait_for(lambda: any(service.failures for service in made))
+    settle(host)
+    told = [service.last_failure for service in made if service.failures]
+    assert all(failure.startswith("DeadlockError: there would never be") for failure in told)
+    assert host.asks.waits() == []
+    for name in "ab":
+        host.tell(name, "next")
+    settle(host)
+    assert all(service.seen[-1] == "next" for service in made), "both go on"
 
 
 @pytest.mark.parametrize("way", ["ab", "abc", "abcdef"])

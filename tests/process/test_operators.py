@@ -1,6 +1,7 @@
 """What an operator has in hand: the control socket, systemd, titles, listening sockets."""
 
 import argparse
+import contextlib
 import json
 import os
 import socket
@@ -13,8 +14,9 @@ import pytest
 
 from congress_dse.commands import serve
 from congress_dse.exceptions import ConfigError, ControlError
-from congress_dse.manager import commands, listeners, options
+from congress_dse.manager import commands, control, listeners, options, posix
 from congress_dse.manager.roster import EXIT_GAVE_UP
+from tests.support.ports import free_ports
 
 from .harness import PATIENCE_S, ROOT, both_doors, posix_only, wait_for
 
@@ -43,7 +45,25 @@ def test_the_commands_show_and_change_the_fleet(start, capsys):
     assert app.wait() == 0
     assert not os.path.exists(app.control)
     assert commands.status(app.control) == 1
-    assert "control socket" in capsys.readouterr().err
+    assert f"control socket {app.control}: nobody listens" in capsys.readouterr().err
+
+
+@both_doors
+def test_who_asks_where_nobody_listens_is_told_so(start, tmp_path):
+    path = tmp_path / "left"
+    asked = pytest.raises(ControlError, match=f"{path}: nobody listens; does it run")
+    with asked:
+        control.ask(str(path), {"command": "status"})
+    (port,) = free_ports(1)
+    with contextlib.ExitStack() as left:
+        if posix.UNIX:
+            left.enter_context(socket.socket(socket.AF_UNIX)).bind(str(path))
+        else:
+            path.write_text(json.dumps({"host": "127.0.0.1", "port": port, "token": ""}))
+        with asked:
+            control.ask(str(path), {"command": "status"})
+    with pytest.raises(ControlError, match=r"ENOTDIR|Not a directory"):
+        control.ask(str(path / "below"), {"command": "status"})
 
 
 @posix_only("the control socket of a Unix; the other one has test_portable")

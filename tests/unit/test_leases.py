@@ -164,6 +164,20 @@ def test_a_new_lease_waits_and_one_that_was_out_of_sight_waits_anew():
     assert "alpha" in one.granted(12.6)
 
 
+def test_leases_that_were_got_and_lost_are_counted_and_those_given_back_are_not():
+    one = leases()
+    one.got("alpha", 0.0, 0.1)
+    one.proved("alpha", 1.0)
+    one.proved("alpha", 2.0 + TIMES.fence_s)  # out of sight for too long
+    assert (one.grants, one.losses) == ({"alpha": 2}, {"alpha": 1})
+    one.lost("alpha")
+    one.got("beta", 8.0, 8.0)
+    one.want({})
+    one.review(9.0)
+    one.lost("beta")
+    assert (one.grants, one.losses) == ({"alpha": 2, "beta": 1}, {"alpha": 2})
+
+
 def test_what_is_configured_no_more_is_released_once_it_has_stopped():
     one = leases()
     one.got("alpha", 0.0, 0.0)

@@ -92,16 +92,35 @@ def test_a_closed_mailbox_takes_nothing_and_says_what_it_lost(kind):
     assert dropped == ([] if kind == "stop" else [(kind, "stopped")])
 
 
-def test_room_that_nobody_wants_any_more_is_the_next_one_s():
+def test_what_waits_for_room_comes_in_by_its_order_and_nothing_overtakes_it():
+    box, taken = Mailbox("m", 1, "block"), []
+    box.put(of("cmd", 0))
+    held = [box.hold(of("cmd", n), lambda n=n: taken.append(n)) for n in (1, 2, 3)]
+    assert box.give_up(held[1])
+    assert box.take()[1].body == 0
+    assert box.put(of("cmd", 4)) is False
+    assert (taken, box.received) == ([1], 4)
+    assert not box.give_up(held[0])
+    assert [m.body for m in drained(box)] == [1, 3]
+
+
+def test_room_there_is_already_is_taken_at_once_and_the_reader_woken():
     box, woken = Mailbox("m", 1, "block"), []
-    box.put(of("cmd"))
-    assert box.put(of("cmd")) is False
-    first, second = (lambda: woken.append(1)), (lambda: woken.append(2))
-    box.room.extend([first, second])
-    box.take()
-    assert woken == [1]
-    box.give_up(first)
-    assert woken == [1, 2]
+    box.wake = lambda: woken.append("reader")
+    box.hold(of("cmd", 1), lambda: woken.append("sender"))
+    assert woken == ["reader", "sender"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_what_waits_for_room_in_a_closed_mailbox_is_lost_and_known(when):
+    box, dropped, taken = Mailbox("m", 1, "block"), [], []
+    box.on_drop = lambda msg, reason: dropped.append((msg.body, reason))
+    box.put(of("cmd", 0))
+    if when == "before":
+        box.close()
+    box.hold(of("cmd", 1), lambda: taken.append(1))
+    box.close()
+    assert (dropped, taken) == ([(1, "stopped")], [1])
 
 
 @pytest.mark.parametrize(("capacity", "policy"), [(0, "block"), (1, "panic")])
