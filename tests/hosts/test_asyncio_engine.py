@@ -1,17 +1,19 @@
 """A whole engine on plain asyncio, in processes that cannot import eventlet."""
 
-import json
 import os
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import pytest
 
 from congress_dse.runtime import choice
 from tests.support import modes
+<<<<<<< HEAD
+=======
+from tests.support.asking import asked
+>>>>>>> pythons
 from tests.support.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
@@ -94,14 +96,20 @@ def rows(port, source, table, wanted, log):
     while found != wanted:
         assert time.monotonic() < end, f"{source}: {found}\n{log.read_text()}"
         try:
-            with urllib.request.urlopen(url, timeout=10) as answer:
-                found = {tuple(row["data"]) for row in json.load(answer)["results"]}
+            status, found = asked(url, 10)
         except OSError as error:
-            found = error
+            status, found = 0, error
+        if status == 200:
+            found = {tuple(row["data"]) for row in found["results"]}
+        else:
             time.sleep(0.1)
 
 
+<<<<<<< HEAD
 @pytest.mark.parametrize("runtime", modes.each(["mixed", "asyncio", "uvloop"]))
+=======
+@pytest.mark.parametrize("runtime", [pytest.param("mixed", marks=modes.on_eventlet), "asyncio"])
+>>>>>>> pythons
 def test_workers_links_api_and_a_synchronous_client(engine, runtime):
     """Two workers, the API in a third; the client of one source reads the other's by HTTP."""
     process, port, log = engine(runtime)
