@@ -158,6 +158,14 @@ API_OPTIONS = [
         "served; then its rows are answered with 503 until it can be.",
     ),
     cfg.IntOpt(
+        "rows_cache",
+        default=32 * 2**20,
+        min=0,
+        help="Bytes of tables, as the JSON that clients get, that one API worker keeps: while a "
+        "table has not changed, which its source is asked for at each read, they are sent again "
+        "without being made again. 0 keeps none.",
+    ),
+    cfg.IntOpt(
         "max_body_size",
         default=16 * 2**20,
         min=1024,

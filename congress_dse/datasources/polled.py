@@ -18,6 +18,7 @@ from congress_dse.datasources.source import ALL, DataSourceDriver
 from congress_dse.runtime import chosen as runtime
 
 LOG = logging.getLogger(__name__)
+FIRST_S = 5.0  # after which whoever asks waits no longer for the first poll
 
 
 class PollingDataSourceDriver(DataSourceDriver):
@@ -32,6 +33,7 @@ class PollingDataSourceDriver(DataSourceDriver):
         self.polling = Polling(self.poll_time, self.args["retry_max"])
         self.worker_greenthread: Any = None
         self._next_poll: Any = None
+        self._born = runtime.now()
 
     @classmethod
     def options(cls) -> list[Any]:
@@ -93,6 +95,10 @@ class PollingDataSourceDriver(DataSourceDriver):
             return max(1.0, since + self.poll_deadline - runtime.now())
         due = self.polling.due()
         return super().retry_s() if due is None else max(1.0, due - runtime.now())
+
+    def beginning(self) -> bool:
+        fresh = runtime.now() - self._born < FIRST_S
+        return fresh and not self.initialized and self.poll_time > 0
 
     def lazy(self, table: str) -> bool:
         root = self._root(table)

@@ -146,6 +146,10 @@ class DataSourceDriver(deepsix.deepSix):
         """In how many seconds the source may be up to date again."""
         return RETRY_S
 
+    def beginning(self) -> bool:
+        """Whether it has only just been made, and what it reads first is yet to come."""
+        return False
+
     def lazy(self, table: str) -> bool:
         """Whether `table` is read only while somebody follows it, and nobody does."""
         return False

@@ -32,12 +32,6 @@ IO = {
     ASYNCIO: "congress_dse.runtime.aio_io",
     UVLOOP: "congress_dse.runtime.aio_io",
 }
-SERVERS = {
-    GREEN: "congress_dse.runtime.green_server",
-    MIXED: "congress_dse.runtime.aio_server",
-    ASYNCIO: "congress_dse.runtime.aio_server",
-    UVLOOP: "congress_dse.runtime.aio_server",
-}
 NATIVE = {
     GREEN: "congress_dse.runtime.green_native",
     MIXED: "congress_dse.runtime.native",

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         wrap_greenthread,
         yield_future,
     )
-    from congress_dse.runtime.green_io import wait_io
+    from congress_dse.runtime.green_io import wait_io, watch_io
     from congress_dse.runtime.native import unpatched
 else:
     _made: Any = import_module(choice.MODULES[choice.chosen()])
@@ -63,7 +63,7 @@ else:
     watchdog = _made.watchdog
     coroutines, loop = _made.coroutines, _made.loop
     wrap_greenthread, yield_future = _made.wrap_greenthread, _made.yield_future
-    wait_io = _io.wait_io
+    wait_io, watch_io = _io.wait_io, _io.watch_io
     unpatched = _native.unpatched
     if choice.NEEDS.get(NAME) != "eventlet":
         choice.keep_eventlet_out()
@@ -119,6 +119,7 @@ __all__ = [
     "unpatched",
     "wait_dead",
     "wait_io",
+    "watch_io",
     "watchdog",
     "wrap_greenthread",
     "yield_future",

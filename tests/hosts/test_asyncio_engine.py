@@ -10,10 +10,7 @@ import pytest
 
 from congress_dse.runtime import choice
 from tests.support import modes
-<<<<<<< HEAD
-=======
 from tests.support.asking import asked
->>>>>>> pythons
 from tests.support.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
@@ -105,11 +102,7 @@ def rows(port, source, table, wanted, log):
             time.sleep(0.1)
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize("runtime", modes.each(["mixed", "asyncio", "uvloop"]))
-=======
-@pytest.mark.parametrize("runtime", [pytest.param("mixed", marks=modes.on_eventlet), "asyncio"])
->>>>>>> pythons
 def test_workers_links_api_and_a_synchronous_client(engine, runtime):
     """Two workers, the API in a third; the client of one source reads the other's by HTTP."""
     process, port, log = engine(runtime)

@@ -18,10 +18,14 @@ on_eventlet = pytest.mark.skipif(not EVENTLET, reason="of eventlet alone")
 
 
 def each(runtimes: Iterable[str] = choice.RUNTIMES) -> list[Any]:
-    """Runtimes as parameters of a test; uvloop is left out where it is not installed."""
-    lacking = importlib.util.find_spec("uvloop") is None and not os.environ.get("CI")
-    skipped = pytest.mark.skipif(lacking, reason="uvloop is not installed")
-    return [pytest.param(r, marks=skipped) if r == choice.UVLOOP else r for r in runtimes]
+    """Runtimes as parameters of a test; those whose library is not installed are left out."""
+    return [pytest.param(name, marks=_unless(choice.NEEDS.get(name, ""))) for name in runtimes]
+
+
+def _unless(library: str) -> Any:
+    lacking = library and importlib.util.find_spec(library) is None
+    expected = library != "eventlet" and os.environ.get("CI")  # a run without eventlet is on purpose
+    return pytest.mark.skipif(bool(lacking and not expected), reason=f"{library} is not installed")
 
 
 def others() -> list[Any]:
