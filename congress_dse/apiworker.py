@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from congress_dse.manager import Service
 
 NODE = "congress_dse.apinode"
+HEAP = "congress_dse.runtime.heap"
 LISTENER = "api"
 
 
@@ -30,6 +31,7 @@ class ApiWorker(Service):
     def run(self) -> None:
         """Serve, and tell so."""
         self._node.start()
+        import_module(HEAP).settle()
         self.place.ready()
 
     def inquire(self, what: str, args: dict[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,9 @@ class Catalogue:
     def __init__(self, files: list[str], store: Store | None) -> None:
         self._files = files
         self._store = store
+        self._kept: list[Entry] = []
+        self._every: list[Entry] = []
+        self._found: dict[str, Entry] = {}
         # Who starts the engine has told what is left out.
         self._give(sources.usable(config.read(files))[0])
 
@@ -37,16 +40,24 @@ class Catalogue:
 
     def _give(self, found: list[Source]) -> None:
         self._given = [(_entry(source), source) for source in found]
+        self._gather(self._kept)
+
+    def _gather(self, kept: list[Entry]) -> None:
+        """Put what is given and what is kept together; a name goes before an id."""
+        given = [entry for entry, _ in self._given]
+        names = {entry.name for entry in given}
+        self._kept, self._every = kept, [*given, *(e for e in kept if e.name not in names)]
+        backwards = self._every[::-1]
+        self._found = {e.id: e for e in backwards} | {e.name: e for e in backwards}
 
     def entries(self) -> list[Entry]:
         """Every source; of two with one name, the configuration's."""
-        return self._all()[1]
+        return list(self._all()[1])
 
     def find(self, name_or_id: str) -> Entry | None:
         """The source of this name or id."""
-        every = self.entries()
-        named = [e for e in every if e.name == name_or_id]
-        return next(iter(named or [e for e in every if e.id == name_or_id]), None)
+        self._all()
+        return self._found.get(name_or_id)
 
     def options(self, entry: Entry) -> list[Any] | None:
         """The options of a source's driver; None for a driver that is not there any more."""
@@ -98,10 +109,10 @@ class Catalogue:
         return self._store
 
     def _all(self) -> tuple[int, list[Entry]]:
-        given = [entry for entry, _ in self._given]
-        names = {entry.name for entry in given}
-        revision, kept = (0, []) if self._store is None else self._store.read()
-        return revision, [*given, *(e for e in kept if e.name not in names)]
+        revision, kept = (0, self._kept) if self._store is None else self._store.read()
+        if kept is not self._kept:
+            self._gather(kept)
+        return revision, self._every
 
 
 def store(conf: Any) -> Store:

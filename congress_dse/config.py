@@ -26,6 +26,7 @@ DEFAULT_OPTIONS = [
             ("green", "greenthreads on eventlet, with a patched standard library"),
             ("mixed", "greenthreads on eventlet's asyncio hub, and nothing patched"),
             ("asyncio", "plain asyncio; eventlet need not be installed"),
+            ("uvloop", "the same on the loop of the package uvloop"),
         ],
         sample_default="green where eventlet is installed, else asyncio",
         help="What the engine's processes run on. The environment variable CONGRESS_DSE_RUNTIME "
@@ -155,6 +156,14 @@ API_OPTIONS = [
         min=0,
         help="Seconds for which the last good rows of a source that cannot be read are still "
         "served; then its rows are answered with 503 until it can be.",
+    ),
+    cfg.IntOpt(
+        "rows_cache",
+        default=32 * 2**20,
+        min=0,
+        help="Bytes of tables, as the JSON that clients get, that one API worker keeps: while a "
+        "table has not changed, which its source is asked for at each read, they are sent again "
+        "without being made again. 0 keeps none.",
     ),
     cfg.IntOpt(
         "max_body_size",

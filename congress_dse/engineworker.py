@@ -7,7 +7,7 @@ imported in the worker, when it builds its engine.
 from importlib import import_module
 from typing import Any, ClassVar
 
-from congress_dse.apiworker import LISTENER
+from congress_dse.apiworker import HEAP, LISTENER
 from congress_dse.manager import Service
 
 ENGINE = "congress_dse.engine"
@@ -47,6 +47,7 @@ class EngineWorker(Service):
                 control=engine.control,
             )
             self._api.start()
+        import_module(HEAP).settle()
         self.place.ready()
 
     def resized(self) -> None:

@@ -2,11 +2,14 @@
 
 The database is the truth that all workers share: each change raises its `revision`. Calls wait in
 a native thread, so that no greenthread is held up; SQLAlchemy's own locks are those of
-greenthreads, and so one call is in the database at a time.
+greenthreads, and so one call is in the database at a time. Who wants to read while another reads
+has the next reading together with all who came meanwhile, and an SQLite file that nobody has
+touched since it was read is not read again.
 """
 
 import json
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +23,13 @@ from congress_dse.datasources import options
 from congress_dse.runtime import chosen as runtime
 
 BUSY_S = 15  # for another process to finish its change of an SQLite file
+# A file's times may be whole seconds: two changes within one are told apart by nothing.
+SETTLED_NS = 2_000_000_000
+
+Reading = tuple[int, list["Entry"]]
+Stamp = tuple[int, int, int, int]
+
+_NOTHING: Reading = (0, [])  # of a database that was never written
 
 _METADATA = sa.MetaData()
 _SOURCES = sa.Table(
@@ -71,16 +81,60 @@ class Store:
             raise exceptions.ConfigError(f"[database] connection: {text}") from error
         self._made = False
         self._one_at_a_time = runtime.Lock()
+        # Readings by their number; the last that is over, what it brought, and of what file.
+        self._begun = self._over = 0
+        self._last: Reading | exceptions.StoreError = (0, [])
+        self._stamp: Stamp | None = None
+        self._path = str(self._file)
+        self._beside = False  # whether changes go into another file first
 
     def entries(self) -> list[Entry]:
         """Every source, oldest name first; raises StoreError."""
         return self.read()[1]
 
-    def read(self) -> tuple[int, list[Entry]]:
-        """The revision, and every source of it, by name."""
-        if self._file is not None and not self._file.exists():
-            return 0, []  # nothing was ever written
-        return self._call(self._read)
+    def read(self) -> Reading:
+        """The revision, and every source of it, by name; the same list while nothing changes.
+
+        What was kept before this was called is in it. Raises StoreError.
+        """
+        stamp, came = self._stamped(), self._begun
+        if stamp is None and self._file is not None and not self._file.exists():
+            return _NOTHING
+        if stamp is None or stamp != self._stamp:
+            with self._one_at_a_time:
+                if self._over <= came:  # else another began to read after we had come
+                    self._read_again()
+        if isinstance(self._last, exceptions.StoreError):
+            raise exceptions.StoreError(str(self._last)) from self._last
+        return self._last
+
+    def _read_again(self) -> None:
+        """Read; the caller has the lock."""
+        self._begun = number = self._begun + 1
+        at, stamp = time.time_ns(), self._stamped()
+        self._stamp = None
+        found: Reading | exceptions.StoreError
+        try:
+            found = self._waited(self._read)
+        except exceptions.StoreError as error:
+            found = error
+        self._over = number
+        if found != self._last:
+            self._last = found
+        if isinstance(found, exceptions.StoreError):
+            return
+        if stamp is not None and stamp[3] < at - SETTLED_NS and not self._beside:
+            self._stamp = stamp
+
+    def _stamped(self) -> Stamp | None:
+        """What is another after every change of the file; None where nothing is."""
+        if self._file is None or os.name != "posix":
+            return None
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns
 
     def events(self, limit: int, before: int = 0, kind: str = "") -> list[timeline.Event]:
         """The newest of what happened; see `timeline.read`. Raises StoreError."""
@@ -96,7 +150,9 @@ class Store:
         """Forget a source; the new revision, 0 where it was gone already. Raises StoreError."""
         return self._call(lambda link: self._remove(link, entry))
 
-    def _read(self, link: sa.Connection) -> tuple[int, list[Entry]]:
+    def _read(self, link: sa.Connection) -> Reading:
+        if self._file is not None:
+            self._beside = link.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         number = link.execute(sa.select(_REVISION.c.number)).scalar() or 0
         found = link.execute(sa.select(_SOURCES).order_by(_SOURCES.c.name)).mappings()
         return number, [Entry(**{**row, "config": json.loads(row["config"])}) for row in found]
@@ -118,13 +174,17 @@ class Store:
     def _call(self, call: Callable[[sa.Connection], Answer]) -> Answer:
         """Make `call` in one transaction, in a native thread."""
         with self._one_at_a_time:
-            try:
-                answer: Answer = runtime.in_thread(self._transaction, call)
-            except exc.SQLAlchemyError as error:
-                text = options.describe(getattr(error, "orig", None) or error)
-                raise exceptions.StoreError(f"the database of the sources: {text}") from error
-            except OSError as error:
-                raise exceptions.StoreError(f"the database of the sources: {error}") from error
+            return self._waited(call)
+
+    def _waited(self, call: Callable[[sa.Connection], Answer]) -> Answer:
+        """The same; the caller has the lock."""
+        try:
+            answer: Answer = runtime.in_thread(self._transaction, call)
+        except exc.SQLAlchemyError as error:
+            text = options.describe(getattr(error, "orig", None) or error)
+            raise exceptions.StoreError(f"the database of the sources: {text}") from error
+        except OSError as error:
+            raise exceptions.StoreError(f"the database of the sources: {error}") from error
         return answer
 
     def _transaction(self, call: Callable[[sa.Connection], Answer]) -> Answer:

@@ -7,10 +7,10 @@ contract's form: ``{"error": {"message", "error_code", "error_data"}}``.
 """
 
 import logging
+import os
 import re
-import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from congress_dse import exceptions
@@ -87,7 +87,7 @@ class App:
     def handle(self, request: Request) -> Response:
         """Answer `request`; never raises what a handler raised."""
         if not request.id:
-            request = replace(request, id=f"req-{uuid.uuid4()}")
+            request.id = new_id()
         try:
             response = self._answer(request)
         except Exception as error:  # noqa: BLE001 (a handler's; told and logged in `failure`)
@@ -97,22 +97,19 @@ class App:
             _drop_body(response)
         return response
 
-    def pattern(self, request: Request) -> str:
-        """The pattern of the route that a request has; "other" for none."""
-        for pattern, methods in self._ways.get(request.path.count("/"), ()):
-            if pattern.fullmatch(request.path) is not None:
-                return next(iter(methods.values())).pattern
-        return "other"
-
     def _answer(self, request: Request) -> Response:
         if self.body_max_b and len(request.body) > self.body_max_b:
             raise ApiError(413, f"the body has over {self.body_max_b} bytes")
         route, names = self._route(request)
         if not route.open:
-            request = replace(request, who=self.authenticate(request))
-        trace = read(request.headers.get("traceparent"), request.headers.get("tracestate"))
-        with here.serving(f"{request.method} {route.pattern}", trace):
+            request.who = self.authenticate(request)
+        parent = request.headers.get("traceparent")
+        if parent is None and not here.used:
             answer = route.handler(self.context, request, **names)
+        else:
+            trace = read(parent, request.headers.get("tracestate"))
+            with here.serving(f"{request.method} {route.pattern}", trace):
+                answer = route.handler(self.context, request, **names)
         return answer if isinstance(answer, Response) else json(answer)
 
     def _route(self, request: Request) -> tuple[Route, dict[str, str]]:
@@ -120,6 +117,7 @@ class App:
         for pattern, methods in self._ways.get(request.path.count("/"), ()):
             match = pattern.fullmatch(request.path)
             if match is not None:
+                request.pattern = next(iter(methods.values())).pattern
                 route = methods.get("GET" if request.method == "HEAD" else request.method)
                 if route is None:
                     raise ApiError(501, f"The method {request.method} is not supported here.")
@@ -138,6 +136,12 @@ class App:
         ways.append((pattern, {route.method: route}))
         # A path that is spelt out comes before a pattern that would take it as well.
         ways.sort(key=lambda way: way[0].groups)
+
+
+def new_id() -> str:
+    """The id of a request, as OpenStack writes them: of a random UUID, without making one."""
+    text = os.urandom(16).hex()
+    return f"req-{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}"
 
 
 class Elsewhere(ApiError):

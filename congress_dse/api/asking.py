@@ -1,5 +1,6 @@
 """Asking sources over the bus: what their desks refuse, or leave open, is told as HTTP has it."""
 
+from itertools import chain
 from typing import Any
 
 from congress_dse import exceptions
@@ -15,7 +16,7 @@ BACK_S = 10.0  # in which another worker takes over what a dead one had
 LOOK_S = 0.02
 PART_B = 700_000  # of rows in one message
 
-REPEATABLE = frozenset({"tables", "schema", "rows", "status", "actions", "refresh"})
+REPEATABLE = frozenset({"tables", "schema", "rows", "reads", "status", "actions", "refresh"})
 
 # The status of what a desk refuses, and the code beside it where that is another.
 REFUSED = {
@@ -46,16 +47,22 @@ def ask(
 ) -> dict[str, Any]:
     """What the desk of a source answers; raises ApiError for what it refuses or leaves open.
 
-    A source whose worker has just gone is waited for a little, while another takes it over.
+    A source whose worker has just gone is waited for a little, while another takes it over; and so
+    is what it reads first.
     """
     answer: dict[str, Any] | None = None
     while answer is None:
         answer = _tried(context, entry, {"what": what, **args}, timeout_s)
     context.missing.pop(entry.name, None)
     if "refused" in answer:
-        status, code = REFUSED[answer["refused"]]
-        raise ApiError(status, str(answer["text"]), code=code)
+        raise refused(answer)
     return answer
+
+
+def refused(answer: dict[str, Any]) -> ApiError:
+    """What a desk refuses, as HTTP has it."""
+    status, code = REFUSED[answer["refused"]]
+    return ApiError(status, str(answer["text"]), code=code)
 
 
 def _tried(
@@ -74,7 +81,9 @@ def _tried(
         if message["what"] not in REPEATABLE or not _comes_back(context, entry):
             raise ApiError(503, f"datasource {entry.name!r}: {error}", retry_s=1) from error
     else:
-        return answer
+        if not any(part.get("soon") for part in (answer, *answer.get("parts", ()))):
+            return answer
+        runtime.sleep(LOOK_S)
     return None
 
 
@@ -96,7 +105,16 @@ def write(
     for number, part in enumerate(parts, 1):
         done = number == len(parts)
         many = {"id": id_, "done": done} if len(parts) > 1 else {}
-        ask(context, entry, "write", WRITE_S, table=table, rows=part, **many)
+        ask(context, entry, "write", WRITE_S, table=table, **_written(part), **many)
+
+
+def _written(rows: list[Any]) -> dict[str, Any]:
+    """Rows as they travel: as one list of cells where they are lists of one length."""
+    if rows and {list}.issuperset(map(type, rows)):
+        width = len(rows[0])
+        if width and {width}.issuperset(map(len, rows)):
+            return {"cells": list(chain.from_iterable(rows)), "width": width}
+    return {"rows": rows}
 
 
 def parted(rows: list[Any]) -> list[list[Any]]:

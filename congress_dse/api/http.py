@@ -1,7 +1,7 @@
 """A request and a response as the routes see them, whatever server brings and takes them."""
 
 import json as text_json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -22,9 +22,12 @@ class Who(NamedTuple):
 NOBODY = Who()
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Request:
-    """What a client asks. Names of headers are lower-case; a parameter given twice has its last."""
+    """What a client asks. Names of headers are lower-case; a parameter given twice has its last.
+
+    The app says who asks, by what id the log knows it, and which route it has.
+    """
 
     method: str
     path: str
@@ -34,6 +37,7 @@ class Request:
     who: Who = NOBODY
     scheme: str = "http"
     id: str = ""
+    pattern: str = "other"
 
     def url(self, path: str) -> str:
         """The address of `path` on the server, as this client reaches it."""
@@ -85,15 +89,6 @@ def json(data: Any, status: int = 200, **headers: str) -> Response:
 def dumps(data: Any) -> bytes:
     """`data` as JSON; text stays readable, and what JSON has no word for is text."""
     return text_json.dumps(data, ensure_ascii=False, default=_plain).encode("utf-8", "replace")
-
-
-def headers(given: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Headers by their names in lower case; several of a name are joined, as HTTP has it."""
-    found: dict[str, str] = {}
-    for name, value in given:
-        key = name.lower()
-        found[key] = f"{found[key]}, {value}" if key in found else value
-    return found
 
 
 def _plain(value: Any) -> Any:

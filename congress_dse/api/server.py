@@ -2,8 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterable
-from http import HTTPStatus
+from collections.abc import Callable, Iterator
 from socket import socket
 from typing import Any
 from urllib.parse import parse_qsl
@@ -11,7 +10,8 @@ from urllib.parse import parse_qsl
 from congress_dse.api import access, events, health, live, metrics, openapi, pages, v1
 from congress_dse.api.app import App, Context, failure
 from congress_dse.api.feeds import Feeds
-from congress_dse.api.http import Request, headers
+from congress_dse.api.http import Request
+from congress_dse.api.readings import Readings
 from congress_dse.api.traffic import Traffic
 from congress_dse.catalogue import Catalogue
 from congress_dse.exceptions import ApiError
@@ -30,8 +30,6 @@ ROUTES = [
     *metrics.ROUTES,
     *openapi.ROUTES,
 ]
-
-Start = Callable[[str, list[tuple[str, str]]], Any]
 
 
 class Api:
@@ -62,8 +60,9 @@ class Api:
             authenticate=access.authenticate(conf),
             body_max_b=conf.api.max_body_size,
         )
-        site = Site(app, served, traffic)
-        self._server = runtime.http_server(listener, site, self._limits(), access.tls(conf))
+        tls = access.tls(conf)
+        site = Site(app, served, traffic, tls is not None)
+        self._server = runtime.http_server(listener, site, self._limits(), tls)
 
     def start(self) -> None:
         """Serve from now on."""
@@ -86,6 +85,7 @@ class Api:
         return {
             "max_staleness_s": self._conf.max_staleness,
             "feeds": self.feeds,
+            "readings": Readings(self._conf.rows_cache),
             "inquiries": self._inquiries,
             "readiness": {},
             "routes": lambda: ROUTES,
@@ -111,26 +111,26 @@ class Api:
 
 
 class Site:
-    """The app under WSGI's words."""
+    """The app as a server calls it."""
 
-    def __init__(self, app: App, served: Callable[[], object], traffic: Traffic) -> None:
+    def __init__(self, app: App, served: Callable[[], object], traffic: Traffic, tls: bool) -> None:
         self.app = app
         self._served = served
         self._traffic = traffic
+        self._scheme = "https" if tls else "http"
 
-    def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+    def __call__(self, asked: Any) -> tuple[int, dict[str, str], bytes | Iterator[bytes]]:
         begun = runtime.now()
-        request = _request(environ)
+        query = dict(parse_qsl(asked.query, keep_blank_values=True)) if asked.query else {}
+        request = Request(
+            asked.method, asked.path, query, asked.headers, asked.body, scheme=self._scheme
+        )
         response = self.app.handle(request)
         took_s = runtime.now() - begun
-        self._traffic.served(request.method, self.app.pattern(request), response.status, took_s)
+        self._traffic.served(request.method, request.pattern, response.status, took_s)
         LOG.debug("%s %s: %d", request.method, request.path, response.status)
         self._served()
-        start(_line(response.status), list(response.headers.items()))
-        if isinstance(response.body, bytes):
-            return [response.body]
-        environ["eventlet.minimum_write_chunk_size"] = 1
-        return response.body
+        return response.status, response.headers, response.body
 
 
 def refusal(status: int, text: str) -> tuple[dict[str, str], bytes]:
@@ -138,19 +138,3 @@ def refusal(status: int, text: str) -> tuple[dict[str, str], bytes]:
     response = failure(ApiError(status, text), Request("", ""))
     assert isinstance(response.body, bytes)
     return response.headers, response.body
-
-
-def _request(environ: dict[str, Any]) -> Request:
-    path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
-    return Request(
-        method=environ["REQUEST_METHOD"],
-        path=path,
-        query=dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True)),
-        headers=headers(environ["headers_raw"]),
-        body=environ["wsgi.input"].read(),
-        scheme=environ["wsgi.url_scheme"],
-    )
-
-
-def _line(status: int) -> str:
-    return f"{status} {HTTPStatus(status).phrase}"

@@ -80,10 +80,11 @@ class Desk:
         try:
             return runtime.finish(operation.call(self, args))  # type: ignore[no-any-return]
         except Refused as error:
-            return _refusal(error.kind, str(error))
-        except runtime.Failure as error:
+            return self._refused(error)
+        except BaseException as error:
+            failure = runtime.failure(error)
             LOG.exception("%s: %s failed", self._source.name, args.get("what"))
-            return _refusal("failed", self._source.describe(error))
+            return _refusal("failed", self._source.describe(failure))
 
     def _send(self, msg: d6msg, answer: Args) -> None:
         name = self._source.name
@@ -135,6 +136,16 @@ class Desk:
             "marker": f"{mark[0]}.{mark[1]}.{after}" if more else "",
         }
 
+    def reads(self, args: Args) -> Args:
+        """The first parts of several reads, each a table, how many of its rows, and `unless`."""
+        parts = []
+        for table, limit, unless in args.get("reads") or ():
+            try:
+                parts.append(self.rows({"table": table, "limit": limit, "unless": unless}))
+            except Refused as error:
+                parts.append(self._refused(error))
+        return {"parts": parts}
+
     def status(self, _args: Args) -> Args:
         """The status in Congress's form, and what is stale."""
         return {"status": plain(self._source.get_status()), **self._staleness("")}
@@ -161,11 +172,14 @@ class Desk:
         return {}
 
     def write(self, args: Args) -> Args:
-        """Replace a table. Rows that come in parts have one `id`; the last part is `done`."""
+        """Replace a table. Rows that come in parts have one `id`; the last part is `done`.
+
+        They are `rows`, or all their `cells`, so many (`width`) to a row: the lighter message.
+        """
         replace = getattr(self._source, "update_entire_data", None)
         if replace is None:
             raise Refused("not-written", f"{self._source.name} is read, and not written from here")
-        rows = args.get("rows")
+        rows = args.get("rows") if "cells" not in args else _cut(args["cells"], args.get("width"))
         if args.get("id"):
             rows = self._gathered(str(args["id"]), rows, bool(args.get("done")))
             if rows is None:
@@ -194,6 +208,11 @@ class Desk:
 
     # Inside.
 
+    def _refused(self, error: Refused) -> Args:
+        """A refusal; what a source lacks that has just been made may be there soon."""
+        soon = error.kind in {"no-table", "no-data"} and self._source.beginning()
+        return {**_refusal(error.kind, str(error)), **({"soon": True} if soon else {})}
+
     def _names(self) -> list[str]:
         source = self._source
         known = {*source.schema(), *source.state}
@@ -203,7 +222,7 @@ class Desk:
         source = self._source
         held = source.pubdata.get(table)
         published = held is not None and held.published and not source.reserved_dataindex(table)
-        if table not in self._names() and not published:
+        if not published and table not in self._names():
             raise Refused("no-table", f"{source.name} has no table {table!r}")
 
     def _published(self, table: str) -> Any:
@@ -279,8 +298,8 @@ class Desk:
     def _executed(self, execute: Callable[..., Any], name: str, args: Any) -> None:
         try:
             runtime.finish(execute(name, args or {}))
-        except runtime.Failure as error:
-            described = self._source.describe(error)
+        except BaseException as error:  # noqa: BLE001 - what is no failure is raised again
+            described = self._source.describe(runtime.failure(error))
             LOG.warning("%s: action %s failed: %s", self._source.name, name, described)
 
 
@@ -305,6 +324,7 @@ OPERATIONS = {
     "tables": Operation(Desk.tables),
     "schema": Operation(Desk.schema),
     "rows": Operation(Desk.rows),
+    "reads": Operation(Desk.reads),
     "status": Operation(Desk.status),
     "actions": Operation(Desk.actions),
     "refresh": Operation(Desk.refresh),
@@ -328,6 +348,15 @@ def plain(value: Any) -> Any:
 def _refusal(kind: str, text: str) -> Args:
     assert kind in REFUSALS
     return {"refused": kind, "text": text}
+
+
+def _cut(cells: Any, width: Any) -> values.Cut:
+    """Rows of `width` cells each."""
+    if not isinstance(cells, list) or not isinstance(width, int) or width < 1:
+        raise Refused("bad-rows", "cells that are no rows")
+    if len(cells) % width:
+        raise Refused("bad-rows", f"{len(cells)} cells are no rows of {width}")
+    return values.Cut(cells, width)
 
 
 def _no_data(table: str, stale: Args) -> str:

@@ -18,6 +18,7 @@ from congress_dse.datasources.source import ALL, DataSourceDriver
 from congress_dse.runtime import chosen as runtime
 
 LOG = logging.getLogger(__name__)
+FIRST_S = 5.0  # after which whoever asks waits no longer for the first poll
 
 
 class PollingDataSourceDriver(DataSourceDriver):
@@ -32,6 +33,7 @@ class PollingDataSourceDriver(DataSourceDriver):
         self.polling = Polling(self.poll_time, self.args["retry_max"])
         self.worker_greenthread: Any = None
         self._next_poll: Any = None
+        self._born = runtime.now()
 
     @classmethod
     def options(cls) -> list[Any]:
@@ -94,6 +96,10 @@ class PollingDataSourceDriver(DataSourceDriver):
         due = self.polling.due()
         return super().retry_s() if due is None else max(1.0, due - runtime.now())
 
+    def beginning(self) -> bool:
+        fresh = runtime.now() - self._born < FIRST_S
+        return fresh and not self.initialized and self.poll_time > 0
+
     def lazy(self, table: str) -> bool:
         root = self._root(table)
         return root in self.lazy_tables and not self.wanted(root)
@@ -150,10 +156,11 @@ class PollingDataSourceDriver(DataSourceDriver):
         try:
             with runtime.deadline(self.poll_deadline, late):
                 self._look()
-        except runtime.Failure as error:
+        except BaseException as error:
+            failure = runtime.failure(error)
             # The marks of what was read go back with it, or the same data would count as known.
             self.state, self._raw = self.prior_state, prior_raw
-            return error
+            return failure
         if self._outcomes and None not in self._outcomes:
             return self._outcomes[-1]  # every table failed: so did the poll
         return None

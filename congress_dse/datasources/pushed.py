@@ -7,14 +7,14 @@ in the order of their coming.
 
 import datetime as dt
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Set as AbstractSet
 from typing import Any
 
 from congress_dse import exceptions
 from congress_dse.datasources import values
 from congress_dse.datasources.execution_driver import ExecutionDriver
 from congress_dse.datasources.source import DataSourceDriver
-from congress_dse.rows import Delta, difference
+from congress_dse.rows import Delta, Number, difference, numbers_of
 from congress_dse.runtime import chosen as runtime
 
 APPLY_S = 30.0  # in which a written table is published; longer, and the service is stuck
@@ -23,6 +23,7 @@ Row = tuple[Any, ...]
 
 _SCALARS = (str, int, float, bool, type(None))
 _KINDS = frozenset(_SCALARS)
+_NONE: AbstractSet[Number] = frozenset()
 
 
 class PushedDataSourceDriver(ExecutionDriver, DataSourceDriver):
@@ -38,6 +39,7 @@ class PushedDataSourceDriver(ExecutionDriver, DataSourceDriver):
         self.initialized = True
         self._writing = runtime.Lock()
         self._written: dict[str, set[Row]] = {}
+        self._numbers: dict[str, AbstractSet[Number]] = {}  # where those have had any
         self._to_publish: deque[tuple[str, Delta]] = deque()
         table = {"name": "table", "description": "name of the table"}
         self.add_executable_method(
@@ -67,7 +69,8 @@ class PushedDataSourceDriver(ExecutionDriver, DataSourceDriver):
         """
         rows = self.checked(table, objs)
         with self._writing:
-            added, removed = difference(self._before(table), rows)
+            before = self._before(table)
+            added, removed = difference(before, rows, self._numbers.get(table, _NONE))
             self._check_room(table, len(rows))
             self.keep_rows(table, rows)
             report = self._took(table, added, removed)
@@ -110,7 +113,11 @@ class PushedDataSourceDriver(ExecutionDriver, DataSourceDriver):
         if not isinstance(objs, list | tuple | set | frozenset):
             kind = type(objs).__name__
             raise exceptions.InvalidRows(f"{self.name}:{table}: not a list of rows but {kind}")
-        columns, rows = self.tables[table], set()
+        columns = self.tables[table]
+        ordinary = values.ordinary(objs, len(columns))
+        if ordinary is not None:
+            return ordinary
+        rows: set[Row] = set()
         for number, obj in enumerate(objs, 1):
             try:
                 rows.add(_row(columns, obj))
@@ -133,6 +140,7 @@ class PushedDataSourceDriver(ExecutionDriver, DataSourceDriver):
         rows = self._written.setdefault(table, set())
         rows -= removed
         rows |= added
+        self._numbers[table] = self._numbers.get(table, _NONE) | numbers_of(added)
         self._to_publish.append((table, Delta(added, removed)))
         return {
             "table": table,

@@ -146,6 +146,10 @@ class DataSourceDriver(deepsix.deepSix):
         """In how many seconds the source may be up to date again."""
         return RETRY_S
 
+    def beginning(self) -> bool:
+        """Whether it has only just been made, and what it reads first is yet to come."""
+        return False
+
     def lazy(self, table: str) -> bool:
         """Whether `table` is read only while somebody follows it, and nobody does."""
         return False
@@ -207,10 +211,11 @@ class DataSourceDriver(deepsix.deepSix):
             for table in tables:
                 self.mark_stale(table, error)
             raise  # it comes once: what is read after it would have no deadline
-        except runtime.Failure as error:
-            self._outcomes.append(error)
+        except BaseException as error:
+            failure = runtime.failure(error)
+            self._outcomes.append(failure)
             for table in tables:
-                self.mark_stale(table, error)
+                self.mark_stale(table, failure)
         else:
             self._outcomes.append(None)
             for table in tables:

@@ -9,6 +9,7 @@ would seem to change at each poll.
 import datetime as dt
 import json
 import math
+from itertools import chain
 from typing import Any
 
 from congress_dse import exceptions
@@ -16,6 +17,8 @@ from congress_dse import exceptions
 Row = tuple[Any, ...]
 
 _JSON = (str, bool, int)
+_LISTS = frozenset({list, tuple})
+_ORDINARY = frozenset({str, int, float})
 _INT_MAX = 2**63  # what 64 bits cannot hold, no binary link carries
 
 
@@ -34,6 +37,45 @@ def scalar(value: Any) -> Any:
 def row(values: Any) -> Row:
     """Values as a row."""
     return tuple(map(scalar, values))
+
+
+class Cut(tuple[Row, ...]):
+    """Rows of `width` cells each, cut out of one list of `cells`; `len(cells)` has to be right."""
+
+    cells: list[Any]
+    width: int
+
+    def __new__(cls, cells: list[Any], width: int) -> "Cut":
+        made = super().__new__(cls, zip(*[iter(cells)] * width, strict=True))
+        made.cells, made.width = cells, width
+        return made
+
+
+def ordinary(lists: Any, width: int) -> set[Row] | None:
+    """Rows of `width` values each, where all of them are ordinary; None where one may not be.
+
+    Ordinary is text that can be encoded, and numbers that every link carries: such values stand in
+    a row as they are, and are looked at together, several times as fast as one by one.
+    """
+    if type(lists) is Cut and lists.width == width:
+        values = lists.cells
+    elif _LISTS.issuperset(map(type, lists)) and {width}.issuperset(map(len, lists)):
+        values = list(chain.from_iterable(lists))
+    else:
+        return None
+    kinds = set(map(type, values))
+    if not _ORDINARY.issuperset(kinds):
+        return None
+    texts = values if kinds == {str} else [v for v in values if type(v) is str]
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError:
+        return None
+    whole = [v for v in values if type(v) is int] if int in kinds else [0]
+    carried = max(whole) < _INT_MAX and min(whole) >= -_INT_MAX
+    if float in kinds and carried:
+        carried = all(math.isfinite(v) for v in values if type(v) is float)
+    return set(map(tuple, lists)) if carried else None
 
 
 def table(items: Any) -> tuple[Row, set[Row]]:

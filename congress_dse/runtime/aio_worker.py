@@ -4,14 +4,11 @@ A plain hook is called beside the loop, where it may wait for what the engine wa
 """
 
 import asyncio
-import gc
 import traceback
 from collections.abc import Callable
 from socket import socket
 
-from greenlet import greenlet
-
-from congress_dse.runtime import aio
+from congress_dse.runtime import aio, heap
 from congress_dse.stacks import thread_stacks
 
 
@@ -54,8 +51,8 @@ class WorkerLoop:
             frames = task.get_stack()
             lines = [line for frame in frames for line in traceback.format_stack(frame, limit=1)]
             parts.append(f"{task.get_name()}:\n{''.join(lines)}")
-        for thing in gc.get_objects():
-            if isinstance(thing, greenlet) and thing.gr_frame is not None:
+        for thing in heap.greenlets():
+            if thing.gr_frame is not None:
                 stack = "".join(traceback.format_stack(thing.gr_frame))
                 parts.append(f"greenlet {id(thing):#x}:\n{stack}")
         return "\n".join(parts)

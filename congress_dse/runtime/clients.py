@@ -41,6 +41,10 @@ class Client:
         """Cut the client off."""
         raise NotImplementedError
 
+    def asks(self) -> bool:
+        """Whether a request has come that nobody has looked at yet."""
+        raise NotImplementedError
+
     def silent(self, now: float, end: float) -> bool:
         """Whether the client has been given time enough, at the end of the server."""
         lately = now - self.idle_since < LATELY_S
@@ -51,13 +55,15 @@ class Client:
 def make_room(clients: Iterable[Client]) -> None:
     """End the one that has been without a request for longest, if one is."""
     idle = [client for client in clients if client.idle_since]
-    if idle:
-        min(idle, key=lambda client: client.idle_since).end()
+    for client in sorted(idle, key=lambda client: client.idle_since):
+        if not client.asks():
+            client.end()
+            return
 
 
 def let_go(clients: Iterable[Client], end: float) -> None:
     """End those who will hardly ask again; `end` is when the server's patience does."""
     now = monotonic()
     for client in list(clients):
-        if client.idle_since and client.silent(now, end):
+        if client.idle_since and client.silent(now, end) and not client.asks():
             client.end()

@@ -26,6 +26,23 @@ def wait_io(sock: Any, write: bool = False, timeout_s: float | None = None) -> b
     return True
 
 
+class watch_io:  # noqa: N801 - it is called as a function is
+    """Have `call()` made by the hub whenever a socket can be read, until `stop`; it must not wait.
+
+    Whoever stops it does so before the socket is closed.
+    """
+
+    def __init__(self, sock: Any, call: Callable[[], Any]) -> None:
+        self._hub = hub = hubs.get_hub()
+        fd = sock.fileno()
+        hub.mark_as_reopened(fd)  # whoever still waits for another file of this number has lost it
+        self._listener = hub.add(hub.READ, fd, lambda _fd: call(), _nobody, _nobody)
+
+    def stop(self) -> None:
+        """Make the call no more."""
+        self._hub.remove(self._listener)
+
+
 class WayIn:
     """How other threads have calls made in the thread of a hub that has no words for it.
 
@@ -37,7 +54,8 @@ class WayIn:
         self._read, self._write = patcher.original("socket").socketpair()
         self._read.setblocking(False)
         self._write.setblocking(False)
-        hub.add(hub.READ, self._read.fileno(), self._make_calls, _nobody, _nobody)
+        self.fd = self._read.fileno()
+        hub.add(hub.READ, self.fd, self._make_calls, _nobody, _nobody)
 
     def call(self, call: Callable[..., Any], *args: Any) -> None:
         """Have a call made; from any thread."""

@@ -5,7 +5,6 @@ whose import takes longer than all the rest of a worker's start (0.35 of 0.5 s).
 one sets ``EVENTLET_NO_GREENDNS=no``.
 """
 
-import gc
 import os
 import socket as native
 import traceback
@@ -21,9 +20,8 @@ import eventlet  # noqa: E402
 import eventlet.green.socket  # noqa: E402
 import eventlet.hubs  # noqa: E402
 import eventlet.tpool  # noqa: E402
-import greenlet  # noqa: E402
 
-from congress_dse.runtime import green_patch  # noqa: E402
+from congress_dse.runtime import green_patch, heap  # noqa: E402
 from congress_dse.stacks import thread_stacks  # noqa: E402
 
 
@@ -55,8 +53,8 @@ class WorkerLoop:
     def stacks(self) -> str:
         """The stacks of all threads, and of all greenthreads that wait."""
         parts = [thread_stacks()]
-        for thing in gc.get_objects():
-            if isinstance(thing, greenlet.greenlet) and thing.gr_frame is not None:
+        for thing in heap.greenlets():
+            if thing.gr_frame is not None:
                 stack = "".join(traceback.format_stack(thing.gr_frame))
                 parts.append(f"greenthread {id(thing):#x}:\n{stack}")
         return "\n".join(parts)

@@ -171,6 +171,36 @@ def test_a_source_that_hangs_is_unavailable_and_others_are_not_held_up(running, 
     assert "retry-after" in answer.headers
 
 
+FIRST = """
+from pathlib import Path
+from congress_dse.datasources.datasource_driver import PollingDataSourceDriver
+from congress_dse.runtime import chosen as runtime
+
+class First(PollingDataSourceDriver):
+    def update_from_datasource(self):
+        folder = Path(__file__).parent
+        (folder / "begun").touch()
+        while not (folder / "over").exists():
+            runtime.sleep(0.01)
+        self.state = {"t": {(1,)}}
+"""
+
+
+def test_what_a_source_reads_first_is_waited_for(running, tmp_path):
+    (tmp_path / "first.py").write_text(FIRST)
+    one = running(sources=f"[datasource:first]\ndriver = {tmp_path}/first.py\n")
+    found = []
+    for path in ("tables/t/rows", "tables/t/spec"):
+        runtime.spawn(lambda path=path: found.append(one.client.get(f"data-sources/first/{path}")))
+    while not (tmp_path / "begun").exists() or one.api.connections() < 2:
+        runtime.sleep(0.01)
+    assert not found
+    (tmp_path / "over").touch()
+    while len(found) < 2:
+        runtime.sleep(0.01)
+    assert [answer.status for answer in found] == [200, 200]
+
+
 def test_a_source_that_does_not_run_is_unavailable_not_unknown(running):
     api = running().client
     body = {"name": "off", "driver": "push", "config": {"tables": "a(x)"}, "enabled": False}

@@ -15,6 +15,8 @@ MAIN = ROOT / "congress_dse" / "__main__.py"
 ROWS = "/v1/data-sources/files/tables/t/rows"
 GIVEN = "/v1/data-sources/given/tables/alarms/rows"
 
+PUSHED = "[datasource:given]\ndriver = push\ntables = alarms(id,severity)\n"
+
 
 class Site:
     """An engine under test, and requests to its API, each on a connection of its own."""
@@ -117,6 +119,21 @@ def test_an_engine_worker_killed_while_clients_read_is_not_noticed(site):
             wait_for(lambda before=before: load.total > before + 50, 30)
     assert load.failures == [], "\n".join(engine.app.lines[-40:])
     assert load.bodies == {'{"results": [{"data": ["1"]}]}'}
+
+
+@pytest.mark.timeout(180)
+def test_what_api_workers_keep_is_not_shown_after_the_engine_worker_died(site):
+    """The next life of a source counts its versions anew, and so comes to the same numbers."""
+    engine = site(workers=1, api=2, options=PUSHED)
+    assert engine("PUT", GIVEN, [["before", "low"]])[0] == 200
+    for _ in range(10):  # each a connection, so that both API workers keep it
+        assert engine.rows(GIVEN) == (200, [["before", "low"]])
+    victim = wait_for(lambda: engine.owner("given"))
+    os.kill(victim, signal.SIGKILL)
+    assert engine("PUT", GIVEN, [["after", "low"]])[0] in {200, 503}
+    wait_for(lambda: engine("PUT", GIVEN, [["after", "low"]])[0] == 200)
+    for _ in range(10):
+        assert engine.rows(GIVEN) == (200, [["after", "low"]])
 
 
 @pytest.mark.timeout(180)
