@@ -6,13 +6,16 @@ last column is how many times an ``eventlet.Queue`` ping-pong on eventlet's own 
 
 import argparse
 import asyncio
+import importlib.util
 import json
 import os
 import subprocess
 import sys
 import time
 
-MODES = ("green", "mixed", "asyncio")
+MODES = ["green", "mixed", "asyncio"]
+if importlib.util.find_spec("uvloop"):
+    MODES.append("uvloop")
 ROWS = {
     "queue": "raw queue of the loop, ping-pong",
     "mailbox": "two actors, ping-pong over their mailboxes",
@@ -25,7 +28,7 @@ ROWS = {
 
 
 def queue(many):
-    if runtime.NAME == "asyncio":
+    if runtime.NAME not in {"green", "mixed"}:
         return runtime.coroutines.wait(runtime.coroutines.task(_asyncio_queue(many)))
     import eventlet
 

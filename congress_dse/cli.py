@@ -45,10 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = given[0] if given else ""
     if name not in COMMANDS:
         return _overview(name)
-    command = import_module(f"congress_dse.commands.{name.replace('-', '_')}")
-    parser = argparse.ArgumentParser(prog=f"congress-dse {name}", description=command.__doc__)
-    command.add_arguments(parser)
     try:
+        command = import_module(f"congress_dse.commands.{name.replace('-', '_')}")
+        parser = argparse.ArgumentParser(prog=f"congress-dse {name}", description=command.__doc__)
+        command.add_arguments(parser)
         return int(command.run(parser.parse_args(given[1:])))
     except exceptions.ConfigError as error:
         sys.stderr.writelines(f"congress-dse: {line}\n" for line in str(error).splitlines())

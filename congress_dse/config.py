@@ -26,6 +26,7 @@ DEFAULT_OPTIONS = [
             ("green", "greenthreads on eventlet, with a patched standard library"),
             ("mixed", "greenthreads on eventlet's asyncio hub, and nothing patched"),
             ("asyncio", "plain asyncio; eventlet need not be installed"),
+            ("uvloop", "the same on the loop of the package uvloop"),
         ],
         sample_default="green where eventlet is installed, else asyncio",
         help="What the engine's processes run on. The environment variable CONGRESS_DSE_RUNTIME "

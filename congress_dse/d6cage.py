@@ -16,6 +16,7 @@ from congress_dse.amqprouter import routeTable
 from congress_dse.asks import Asks
 from congress_dse.d6message import d6msg
 from congress_dse.deadletters import DeadLetter, DeadLetters
+from congress_dse.endings import drain, drain_coroutines
 from congress_dse.exceptions import DataServiceError
 from congress_dse.neighbours import Neighbours
 from congress_dse.runtime import chosen as runtime
@@ -31,7 +32,6 @@ LOG = logging.getLogger(__name__)
 STOP_S = 10.0  # for all of d6stop
 STEP_S = 2.0  # for one service to handle what is queued and clean up
 ASK_S = 10.0
-DRAIN_LOOK_S = 0.005
 
 _cages: dict[type, "d6Cage"] = {}
 
@@ -228,15 +228,18 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
     def deleteservice(self, name: str, step_s: float = STEP_S) -> None:
         """End a service: ``cleanup``, the greenthread, its routes and its subscriptions.
 
-        One that has not ended after `step_s` is killed.
+        One that has not ended after `step_s` is killed. Its polls and actions are ended, too, and
+        their cleanup is waited for.
 
         Raises NoSuchService for a name that is none.
         """
         if name not in self.services or name == self.name:
             raise exceptions.NoSuchService(f"{self.name} has no service {name!r} to delete")
+        service = self.services[name]["object"]
         self.upkeep.finish(name, step_s)
         self.publish("services", self.services)
         LOG.log(_level(name), "%s: deleted service %s", self.name, name)
+        drain(service)
 
     def service_object(self, name: str) -> Any:
         """The service of this name, or None."""
@@ -341,21 +344,13 @@ class d6Cage(deepsix.deepSix, metaclass=_Single):
         for name in reversed(list(self.services)):
             if name != self.name:
                 step_s = min(STEP_S, max(0.0, end - runtime.now()))
-                killed += self.upkeep.finish(name, step_s)
+                killed += self.upkeep.finish(name, step_s, end)
         self.asks.refuse_all(exceptions.EngineStopped(f"{self.name} has stopped"))
         self.upkeep.end()
-        self._drain(end)
+        drain_coroutines(end)
         self.stopped = True
         LOG.info("%s: stopped; killed: %s", self.name, ", ".join(killed) or "none")
         return killed
-
-    @staticmethod
-    def _drain(end: float) -> None:
-        """Wait for the cleanup of the coroutines that were cancelled, and name those that go on."""
-        while runtime.coroutines.draining and runtime.may_wait() and runtime.now() < end:
-            runtime.sleep(DRAIN_LOOK_S)
-        for task in [*runtime.coroutines.draining, *runtime.coroutines.stragglers]:
-            LOG.warning("%r goes on beyond the end of the bus", task)
 
     # What is known.
 

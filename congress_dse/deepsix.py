@@ -121,11 +121,16 @@ class deepSix(publishing, subscribing, metaclass=Born):
         if msg.deadline is not None and msg.deadline < runtime.now():
             self._dead(msg, "expired")
             return
-        if not here.used:
-            getattr(self, name)(msg)
-            return
-        with here.handling(self.name, msg):
-            getattr(self, name)(msg)
+        try:
+            if not here.used:
+                getattr(self, name)(msg)
+                return
+            with here.handling(self.name, msg):
+                getattr(self, name)(msg)
+        except runtime.Failure:
+            raise
+        except BaseException as error:
+            raise runtime.failure(error) from error
 
     def failed(self, msg: d6msg, error: BaseException) -> bool:
         """Log, and let supervision decide whether the service goes on."""

@@ -41,11 +41,19 @@ class Finding(NamedTuple):
 def versions() -> Iterator[Finding]:
     """Python and the libraries that matter, as they are installed."""
     yield Finding("Python", platform.python_version())
-    for name in LIBRARIES:
+    needed = _needed()
+    for name in dict.fromkeys((*LIBRARIES, *needed)):
         try:
-            yield Finding(name, importlib.metadata.version(name))
+            found = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            yield Finding(name, "not installed")
+            if name in LIBRARIES:
+                yield Finding(name, "not installed")
+            continue
+        least = needed.get(name, "")
+        if _number(found) < _number(least):
+            yield Finding(name, f"{found}, and {least} is needed at least", blocks=True)
+        elif name in LIBRARIES:
+            yield Finding(name, found)
 
 
 def requirers(library: str = "eventlet") -> Iterator[Finding]:
@@ -78,11 +86,17 @@ def unpatched(originals: dict[str, Any]) -> Iterator[Finding]:
             yield Finding(name, text)
 
 
+def unusable(name: str, cause: str) -> Finding:
+    """A driver that cannot be loaded in this process."""
+    return Finding(name, f"cannot be used: {cause}", blocks="eventlet" in cause)
+
+
 def driver(name: str, cls: type) -> Iterator[Finding]:
     """What one driver is ready for."""
-    module = sys.modules.get(cls.__module__)
-    for line, imported in imports(module):
-        yield Finding(name, f"imports {imported} at line {line} of {cls.__module__}", blocks=True)
+    for owner in dict.fromkeys(base.__module__ for base in cls.__mro__):
+        if owner.partition(".")[0] not in {__name__.partition(".")[0], *GREEN}:
+            for line, imported in imports(sys.modules.get(owner)):
+                yield Finding(name, f"imports {imported} at line {line} of {owner}", blocks=True)
     poll = getattr(cls, "update_from_datasource", None)
     if poll is not None:
         yield Finding(name, COROUTINE if inspect.iscoroutinefunction(poll) else BLOCKING)
@@ -105,6 +119,20 @@ def verdict(findings: Iterable[Finding]) -> str:
     if not subjects:
         return "nothing stands between this installation and runtime = asyncio"
     return f"before runtime = asyncio: {', '.join(subjects)}"
+
+
+def _needed() -> dict[str, str]:
+    """The version that each library has to have at least, as this package's metadata say it."""
+    found = {}
+    for wanted in importlib.metadata.requires("congress-dse") or ():
+        named = re.match(r"([\w.-]+)(?:\[[^]]*\])? *>= *([\d.]+)", wanted)
+        if named and not re.search(r"extra == .(test|check|bench)\b", wanted):
+            found[named[1]] = named[2]
+    return found
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version.partition("rc")[0]))
 
 
 def _imported(node: ast.AST) -> list[str]:

@@ -183,11 +183,10 @@ def stack(cage: Any, name: str, hub: int = 0) -> list[Fact]:
     if service is None:
         return []
     box = counts(service)
-    frame = getattr(service, "gr_frame", None)
-    running = frame is None and box.in_hand and hub
-    if running:
-        frame = sys._current_frames().get(hub)  # noqa: SLF001 (there is no other way in)
-    lines = traceback.format_stack(frame) if frame is not None else []
+    waits = service.stack() if isinstance(service, deepsix.deepSix) else traceback.StackSummary()
+    running = box.in_hand and hub and (not waits or runtime.coroutines.running(service))
+    frame = sys._current_frames().get(hub) if running else None  # noqa: SLF001 - no other way in
+    lines = waits.format() if frame is None else traceback.format_stack(frame)
     return [
         {
             "service": name,

@@ -1,11 +1,13 @@
 """publishing: the half of a service that owns tables and answers for them."""
 
+from inspect import iscoroutinefunction
 from typing import Any
 
 from congress_dse.d6message import d6msg
 from congress_dse.dataobj import copied, dataObject, pubData
 from congress_dse.endpoint import endpoint
 from congress_dse.rows import Delta
+from congress_dse.runtime import chosen as runtime
 
 RESERVED = frozenset({"routeKeys", "pubdata", "subdata"})
 INSIDE = frozenset({"pubdata", "subdata"})  # asked for, they tell what the service holds
@@ -125,6 +127,9 @@ class publishing(endpoint):
 
     def push(self, dataindex: str, key: str = "", type: str | None = None) -> None:
         """Send the table as it is, to one subscriber or requester or to all of them."""
+        if self._own_dialect(dataindex) and self._dialect_waits() and not runtime.may_wait():
+            self.do(lambda: self.push(dataindex, key, type))  # after the coroutine that publishes
+            return
         table = self.pubdata[dataindex]
         if table.followers() and (not key or key in table.subscribers):
             update = self._pushed(table, type)
@@ -136,6 +141,7 @@ class publishing(endpoint):
         """Turn `data` into what is sent: a driver that overrides this keeps its own dialect.
 
         `type` is ``sub`` for a new subscriber and ``pub`` for a change; None means: send nothing.
+        It may be a coroutine function.
         """
         return data
 
@@ -171,11 +177,15 @@ class publishing(endpoint):
             return False
         return getattr(self.prepush_processor, "__func__", None) is not _PLAIN
 
+    def _dialect_waits(self) -> bool:
+        """Whether the driver's own dialect is made by a coroutine."""
+        return iscoroutinefunction(self.prepush_processor)
+
     def _pushed(self, table: pubData, kind: str | None) -> dataObject | None:
         """The table as it goes out: as a snapshot, or as what the driver's dialect makes of it."""
         if not self._own_dialect(table.dataindex):
             return table.get()
-        data = self.prepush_processor(table.held(), table.dataindex, type=kind)
+        data = self.finish(self.prepush_processor(table.held(), table.dataindex, type=kind))
         return None if data is None else table.dialect(data, snapshot=kind != "pub")
 
     def _snapshot(self, table: pubData, sender: str, corrId: str, answers: int = 0) -> None:

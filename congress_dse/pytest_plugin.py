@@ -27,7 +27,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--dse-virtual-time", action="store_true", help="leap over time that nobody works in"
     )
-    parser.addini("dse_runtime", "the runtime of the tests: green, mixed or asyncio", default="")
+    parser.addini(
+        "dse_runtime", f"the runtime of the tests: {', '.join(choice.RUNTIMES)}", default=""
+    )
 
 
 @pytest.hookimpl(tryfirst=True)

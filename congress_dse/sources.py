@@ -144,6 +144,20 @@ def installed_driver(name: str) -> type[DataSourceDriver]:
     return known[name]
 
 
+def drivers_of(conf: cfg.ConfigOpts) -> tuple[dict[str, type[DataSourceDriver]], dict[str, str]]:
+    """The driver of each datasource of `conf`, and of those that cannot be imported the cause."""
+    found: dict[str, type[DataSourceDriver]] = {}
+    causes: dict[str, str] = {}
+    for section in _sections(conf):
+        if section.startswith(PREFIX):
+            name, wanted = section[len(PREFIX) :], _raw(conf, section).get("driver", [""])[-1]
+            try:
+                found[name] = driver(wanted)
+            except exceptions.ConfigError as error:
+                causes[name] = config.one_line(error)
+    return found, causes
+
+
 def checked(made_by: type[DataSourceDriver], given: dict[str, Any], where: str) -> dict[str, Any]:
     """The options of a driver from text or values, each of its own type.
 

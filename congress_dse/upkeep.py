@@ -6,6 +6,7 @@ receiver `ATTEMPTS` times is parked among the dead letters.
 """
 
 import logging
+import math
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -13,16 +14,15 @@ from typing import Any
 
 from congress_dse import deepsix, exceptions
 from congress_dse.d6message import d6msg
+from congress_dse.endings import DRAIN_S, clean_up, drain
 from congress_dse.runtime import chosen as runtime
 from congress_dse.supervision import Child, Policy, Strategy, Supervisor, Verdict
 
 LOG = logging.getLogger(__name__)
 ATTEMPTS = 3  # lives that one message may cost
 TRIED_KEPT = 8  # messages of a service whose costs are remembered; each waits before all others
-CLEANUP_S = 2.0
 PAST_MAX = 2000  # names of services that ended, whose counts are kept
 NODES_OWN = frozenset({"link", "facts", "engine", "api"})
-DRAIN_S = 2.5  # of a service that was killed, for the cleanup of its coroutine
 UNREAD_MAX = 100  # messages kept for a service that is no actor
 
 _GROUPS = Policy(intensity=3, period_s=60.0)
@@ -118,19 +118,33 @@ class Upkeep:
         plan = self._plans[name]
         plan.factory = factory or plan.factory
         self._end(plan, STEP_S)
-        self._depart(plan, self._cage.services[name]["object"], "reloaded")
+        service = self._cage.services[name]["object"]
+        self._depart(plan, service, "reloaded")
+        drain(service)
         plan.ending = False
         self._rebirth(plan)
 
-    def finish(self, name: str, step_s: float) -> list[str]:
-        """End one service for good, within `step_s`; return its name if it had to be killed."""
+    def finish(self, name: str, step_s: float, at_last: float = math.inf) -> list[str]:
+        """End one service for good, within `step_s`; return its name if it had to be killed.
+
+        The cleanup of its coroutine then has `DRAIN_S`, and no longer than until `at_last`.
+        """
         plan = self._plans.get(name)
         if plan is None:
             return []
-        cage, service = self._cage, self._cage.services[name]["object"]
-        in_time = self._end(plan, step_s)
-        if self._plans.get(name) is not plan:
-            return []  # somebody else has ended it meanwhile
+        service = self._cage.services[name]["object"]
+        in_time = False
+        try:
+            in_time = self._end(plan, step_s, at_last)
+        finally:  # whoever ends it from its own coroutine is ended with it
+            mine = self._plans.get(name) is plan  # somebody else may have ended it meanwhile
+            if mine:
+                self._forget(plan, service, in_time)
+        return [name] if mine and not in_time else []
+
+    def _forget(self, plan: Plan, service: Any, in_time: bool) -> None:
+        """A service is over for good; what it had in hand when it was killed is never answered."""
+        cage, name = self._cage, plan.name
         self._route(plan, [])
         if plan.routing:
             cage.unsubscribe(corrId=plan.routing)
@@ -139,10 +153,12 @@ class Upkeep:
         del self._plans[name]
         del cage.services[name]
         cage.bus.announce(name, [])
-        for msg in plan.inbox.close():
+        held = getattr(service, "unfinished", None)
+        if held is None and not in_time:
+            held = getattr(service, "in_hand", None)
+        for msg in [*([held] if held is not None else ()), *plan.inbox.close()]:
             cage.bury(msg, "stopped", name)
         self._depart(plan, service, "deleted")
-        return [] if in_time else [name]
 
     def end(self) -> None:
         """End the cage itself."""
@@ -222,7 +238,8 @@ class Upkeep:
         """Call the factory; what it raises becomes a DataServiceError with the service's name."""
         try:
             return plan.factory(plan.name, plan.keys, plan.inbox, self._cage, plan.args)
-        except runtime.Failure as error:
+        except BaseException as error:
+            runtime.failure(error)
             raise exceptions.DataServiceError(
                 f"error loading service {plan.name!r}: {type(error).__name__}: {error}"
             ) from error
@@ -403,27 +420,27 @@ class Upkeep:
 
     # The end.
 
-    def _end(self, plan: Plan, step_s: float) -> bool:
+    def _end(self, plan: Plan, step_s: float, at_last: float = math.inf) -> bool:
         """Let a service handle what is queued and clean up; return whether it was in time."""
         plan.ending = True
         service = self._cage.services[plan.name]["object"]
         if not isinstance(service, deepsix.deepSix):
-            _clean_up(service, plan.name)
+            clean_up(service, plan.name)
             return True
         if service.own_turn():
             service.running = False
-            _clean_up(service, plan.name)
+            clean_up(service, plan.name)
         elif service.at_rest() or not runtime.may_wait():
             service.running = False
-            _clean_up(service, plan.name)
+            clean_up(service, plan.name)
             service.kill()
-        elif not self._ended_in(service, step_s):
+        elif not self._ended_in(service, step_s, at_last):
             service.release()
             return False
         service.release()
         return True
 
-    def _ended_in(self, service: Any, step_s: float) -> bool:
+    def _ended_in(self, service: Any, step_s: float, at_last: float) -> bool:
         """Put the end behind what is queued; kill a service that does not come to it in time."""
         stop = d6msg(type="stop")
         if isinstance(service.inbox, runtime.Mailbox):
@@ -437,10 +454,11 @@ class Upkeep:
         )
         service.running = False
         service.kill()
-        if not runtime.wait_dead(service, DRAIN_S):
+        left_s = max(0.0, min(DRAIN_S, at_last - runtime.now()))
+        if not runtime.wait_dead(service, left_s):
             LOG.warning("%s: a coroutine of it has still not ended", service.name)
         if not service.cleaned:
-            _clean_up(service, service.name)
+            clean_up(service, service.name)
         return False
 
 
@@ -469,18 +487,6 @@ def _told(cause: Any) -> str:
 
 STEP_S = 2.0
 ON_FAILURE = ("resume", "restart")
-
-
-def _clean_up(service: Any, name: str) -> None:
-    """Call a service's ``cleanup`` if it has one, with a deadline; what it raises ends nothing."""
-    if not hasattr(service, "cleanup"):
-        return
-    late = exceptions.EngineError(f"{name}: cleanup took over {CLEANUP_S:g} s")
-    try:
-        with runtime.deadline(CLEANUP_S, late):
-            runtime.finish(service.cleanup())
-    except runtime.Failure:
-        LOG.exception("%s: cleanup failed", name)
 
 
 def _nobody() -> None:

@@ -7,15 +7,22 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import pytest_timeout
 
 from congress_dse.runtime import choice
 
-if choice.chosen() == choice.ASYNCIO:
+if choice.NEEDS.get(choice.chosen()) != "eventlet":
+    assert not [name for name in sys.modules if name.partition(".")[0] == "eventlet"]
     sys.modules["eventlet"] = None  # type: ignore[assignment]
 
 from congress_dse import d6cage, deepsix
 from congress_dse.runtime import chosen as runtime
+from tests.support import modes
 from tests.support.rabbit import RabbitNode
+
+# A limit fails its test by a signal where the main thread runs it, else it ends the whole run with
+# nothing told: to a patched `threading` the main thread is another one as soon as there is a hub.
+pytest_timeout.threading = runtime.unpatched("threading")
 
 WITHIN_S = 20.0  # generous: on a loaded machine a condition comes late, not never
 
@@ -84,7 +91,7 @@ def rabbit_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitNode
 
 def _threads() -> set[Any]:
     """The greenthreads that have begun and not ended."""
-    if runtime.NAME == "asyncio":
+    if not modes.EVENTLET:
         from congress_dse.runtime.aio import Thread
 
         return {t for t in gc.get_objects() if isinstance(t, Thread) and t}
@@ -95,8 +102,8 @@ def _threads() -> set[Any]:
 
 def _timers() -> set[Any]:
     """The timers of the hub that will fire."""
-    if runtime.NAME == "asyncio":
-        return {t for t in runtime.loop()._scheduled if not t.cancelled()}
+    if not modes.EVENTLET:
+        return set(modes.loop_timers(runtime.loop()))
     from eventlet import hubs
 
     hub = hubs.get_hub()

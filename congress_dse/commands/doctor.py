@@ -1,12 +1,15 @@
 """Inspect this installation, and say what stands between it and a process without eventlet.
 
-The drivers are those of the configuration, or all that are installed without one. The exit code is
-1 where something does.
+The drivers are those of the configuration, or all that are installed without one; they are loaded
+in a process without eventlet, too. The exit code is 1 where something stands between.
 """
 
 import argparse
 import json
+import os
+import subprocess
 import sys
+from typing import Any
 
 from congress_dse import config, diagnosis, exceptions, sources
 from congress_dse.commands import common
@@ -63,10 +66,36 @@ def _unpatched() -> list[Finding]:
 
 
 def _drivers(files: list[str]) -> list[Finding]:
-    if files:
-        made = {s.name: s.driver for s in sources.sources(config.read(files))}
-    else:
-        made, causes = sources.installed()
-        unusable = [Finding(name, f"cannot be used: {why}") for name, why in causes.items()]
-        return [f for n, c in sorted(made.items()) for f in diagnosis.driver(n, c)] + unusable
-    return [finding for name, cls in made.items() for finding in diagnosis.driver(name, cls)]
+    made, causes = _known(files)
+    here = choice.NEEDS.get(chosen.NAME) != "eventlet"
+    there = {} if here else _not_loaded_without_eventlet(files)
+    found = []
+    for name, cls in made.items() if files else sorted(made.items()):
+        own = list(diagnosis.driver(name, cls))
+        if name in there and not any(finding.blocks for finding in own):
+            own.insert(0, Finding(name, f"cannot be loaded in asyncio: {there[name]}", blocks=True))
+        found += own
+    return [*found, *(diagnosis.unusable(name, why) for name, why in causes.items())]
+
+
+def _known(files: list[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    return sources.drivers_of(config.read(files)) if files else sources.installed()
+
+
+def _not_loaded_without_eventlet(files: list[str]) -> dict[str, str]:
+    """The drivers that an asyncio process cannot load, each with the cause."""
+    code = "from congress_dse.commands import doctor; doctor.try_to_load()"
+    done = subprocess.run(  # noqa: S603 - ourselves
+        [sys.executable, "-W", "ignore", "-c", code, *files],
+        env={**os.environ, choice.VARIABLE: choice.ASYNCIO},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    found: dict[str, str] = json.loads(done.stdout.splitlines()[-1]) if done.stdout else {}
+    return found
+
+
+def try_to_load() -> None:
+    """Print, as JSON, which drivers of the files that are given cannot be loaded here."""
+    sys.stdout.write(json.dumps(_known(sys.argv[1:])[1]) + "\n")

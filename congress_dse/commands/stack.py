@@ -46,7 +46,9 @@ def shown(told: Fact) -> RenderableType:
     for one in told["results"]:
         if "service" in one:
             parts.append(Text(_head(one), style="bold"))
-        parts.append(Text(one["stack"].rstrip() or "no stack: it has not begun, or has ended"))
+        parts.append(
+            Text(one["stack"].rstrip() or "no stack: it has nothing in hand, or has ended")
+        )
     return showing.whole(told, *parts)
 
 

@@ -81,9 +81,10 @@ class Desk:
             return runtime.finish(operation.call(self, args))  # type: ignore[no-any-return]
         except Refused as error:
             return self._refused(error)
-        except runtime.Failure as error:
+        except BaseException as error:
+            failure = runtime.failure(error)
             LOG.exception("%s: %s failed", self._source.name, args.get("what"))
-            return _refusal("failed", self._source.describe(error))
+            return _refusal("failed", self._source.describe(failure))
 
     def _send(self, msg: d6msg, answer: Args) -> None:
         name = self._source.name
@@ -297,8 +298,8 @@ class Desk:
     def _executed(self, execute: Callable[..., Any], name: str, args: Any) -> None:
         try:
             runtime.finish(execute(name, args or {}))
-        except runtime.Failure as error:
-            described = self._source.describe(error)
+        except BaseException as error:  # noqa: BLE001 - what is no failure is raised again
+            described = self._source.describe(runtime.failure(error))
             LOG.warning("%s: action %s failed: %s", self._source.name, name, described)
 
 

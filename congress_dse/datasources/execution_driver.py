@@ -70,11 +70,13 @@ class ExecutionDriver:
     def _execute_beside(self: Any, msg: d6msg) -> None:
         try:
             result = runtime.finish(self.execute(msg.dataindex, msg.body or {}))
-        except Exception as error:
-            LOG.warning("%s: action %s failed: %s", self.name, msg.dataindex, self.describe(error))
-            failure: Exception = exceptions.RequestFailed(
-                f"{self.name}: action {msg.dataindex}: {self.describe(error)}"
-            )
+        except runtime.Killed:
+            self._refuse(msg, exceptions.EngineError(f"{self.name} has ended"))
+            raise
+        except BaseException as error:
+            described = self.describe(runtime.failure(error))
+            LOG.warning("%s: action %s failed: %s", self.name, msg.dataindex, described)
+            failure = exceptions.RequestFailed(f"{self.name}: action {msg.dataindex}: {described}")
             failure.__cause__ = error
             self.do(lambda: self.answer(msg, failure))
         else:

@@ -91,6 +91,7 @@ class NotificationsDriver(PollingDataSourceDriver):
         self._publishing: Any = None
         self._expiry: Any = None
         self._refreshing: dict[str, Any] = {}
+        self._ender = f"{self.name}-deafen"  # the thread that ends a listener
 
     @classmethod
     def check(cls, args: dict[str, Any]) -> list[tuple[str, str]]:
@@ -121,14 +122,12 @@ class NotificationsDriver(PollingDataSourceDriver):
 
     def cleanup(self) -> None:
         super().cleanup()
-        ending = self._end_listening()
-        runtime.in_thread(ending.join, END_S)
-        if ending.is_alive():
+        if not self._end_listening().wait(END_S):
             self.log_warning(
                 "the listener has not ended in %g s: its broker does not answer; thread %s ends it "
                 "when it can",
                 END_S,
-                ending.name,
+                self._ender,
             )
 
     def take(self, event: Mapping[str, Any]) -> None:
@@ -190,15 +189,24 @@ class NotificationsDriver(PollingDataSourceDriver):
             self._end_listening()
             raise
 
-    def _end_listening(self) -> threading.Thread:
-        """Have what is ours to listen end, and be ours no more; answers the thread that ends it."""
+    def _end_listening(self) -> runtime.Waiter:
+        """Have what is ours to listen end, and be ours no more; answers what waits for that end.
+
+        Its thread is not joined: as a greenlet it is of one hub alone, and the system's own `join`
+        would hold up the hub.
+        """
         listener, self._listener = self._listener, None
         transport, self._transport = self._transport, None
-        ending = threading.Thread(
-            target=deafen, args=(listener, transport), name=f"{self.name}-deafen", daemon=True
-        )
-        ending.start()
-        return ending
+        ended = runtime.Waiter()
+
+        def end() -> None:
+            try:
+                deafen(listener, transport)
+            finally:
+                ended.send()
+
+        threading.Thread(target=end, name=self._ender, daemon=True).start()
+        return ended
 
 
 class Endpoint:

@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import Any
 
-from congress_dse.exceptions import SourceError
+from congress_dse.exceptions import EngineError, SourceError
 from congress_dse.runtime import chosen as runtime
 
 NO_METHODS = ("target", "filter_rule")  # attributes of an endpoint; a target can be called
@@ -269,6 +269,9 @@ def _waiting(method: Callable[..., Any], call: Callable[..., Any]) -> Callable[.
 
     @functools.wraps(method)
     def called(*args: Any, **named: Any) -> Any:
-        return runtime.finish(call(*args, **named))
+        try:
+            return runtime.finish(call(*args, **named))
+        except SystemExit as error:  # oslo.messaging would not answer
+            raise EngineError(f"{method.__name__}: SystemExit: {error}") from error
 
     return called

@@ -156,10 +156,11 @@ class PollingDataSourceDriver(DataSourceDriver):
         try:
             with runtime.deadline(self.poll_deadline, late):
                 self._look()
-        except runtime.Failure as error:
+        except BaseException as error:
+            failure = runtime.failure(error)
             # The marks of what was read go back with it, or the same data would count as known.
             self.state, self._raw = self.prior_state, prior_raw
-            return error
+            return failure
         if self._outcomes and None not in self._outcomes:
             return self._outcomes[-1]  # every table failed: so did the poll
         return None

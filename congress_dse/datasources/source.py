@@ -211,10 +211,11 @@ class DataSourceDriver(deepsix.deepSix):
             for table in tables:
                 self.mark_stale(table, error)
             raise  # it comes once: what is read after it would have no deadline
-        except runtime.Failure as error:
-            self._outcomes.append(error)
+        except BaseException as error:
+            failure = runtime.failure(error)
+            self._outcomes.append(failure)
             for table in tables:
-                self.mark_stale(table, error)
+                self.mark_stale(table, failure)
         else:
             self._outcomes.append(None)
             for table in tables:

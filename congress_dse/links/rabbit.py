@@ -146,7 +146,7 @@ class Rabbit:
     def statistics(self) -> dict[str, Any]:
         """What an operator wants to know of the link; ages in seconds, sizes in bytes."""
         now, broker = runtime.now(), self.broker.statistics()
-        meetings = dict(self.roll.meetings)
+        heard_s = {node: now - met.heard for node, met in dict(self.roll.meetings).items()}
         return {
             "kind": "rabbit",
             "state": str(broker.state),
@@ -159,7 +159,8 @@ class Rabbit:
             "proof": broker.proof,
             "probe_s": broker.probe_s,
             "probe_age_s": broker.probe_age_s,
-            "heard_s": {node: now - meeting.heard for node, meeting in meetings.items()},
+            "heard_s": min(heard_s.values(), default=None),
+            "nodes_heard_s": heard_s,
             "sent_b": self._sent_b,
             "received_b": self._received_b,
             "waiting_b": self._waiting_b + broker.outbox_b,

@@ -16,7 +16,7 @@ class Service:
 
     name: ClassVar[str | None] = None
     graceful_shutdown_timeout: ClassVar[float | None] = None
-    runtime: ClassVar[Literal["plain", "green", "mixed", "asyncio"]] = "plain"
+    runtime: ClassVar[Literal["plain", "green", "mixed", "asyncio", "uvloop"]] = "plain"
     announces_ready: ClassVar[bool] = False
     place: Place
 

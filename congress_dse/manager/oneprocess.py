@@ -182,7 +182,8 @@ class OneProcess:
         return min([IDLE_S, *(max(0.0, at - now) for at in self._reloading.times())])
 
     def _signalled(self, word: str, name: str) -> None:
-        self._asked.append(({"command": word, "from": name}, None))
+        # A loop of uvloop has signals wake itself alone, so the word comes with a wake of our own.
+        self.queue({"command": word, "from": name})
 
     def _stop(self, request: Message, _answer: Answer | None = None) -> None:
         self._stops += 1

@@ -12,6 +12,7 @@ RUNTIMES = {
     "green": "congress_dse.runtime.green_worker",
     "mixed": "congress_dse.runtime.mixed_worker",
     "asyncio": "congress_dse.runtime.aio_worker",
+    "uvloop": "congress_dse.runtime.aio_worker",
 }
 
 Done = Callable[[BaseException | None], object]

@@ -42,7 +42,7 @@ def signals(
 ) -> Iterator[None]:
     """Hand the words of `table` to `caught` as their signals come, and wake who reads `wake`.
 
-    `caught` gets the word and the signal's name, and may do no more than append to a deque. Only
+    `caught` gets the word and the signal's name, and may append to a deque and wake. Only
     the main thread can have signals; from another one, and with the door shut, nothing is caught.
     """
     numbers: dict[int, str] = {

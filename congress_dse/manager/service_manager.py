@@ -12,7 +12,7 @@ from typing import Any
 import setproctitle
 
 from congress_dse.exceptions import ConfigError, NoSuchWorker
-from congress_dse.manager import listeners as sockets, posix, preflight
+from congress_dse.manager import listeners as sockets, posix, preflight, streams
 from congress_dse.manager.base import Service
 from congress_dse.manager.children import Nursery, Outfit
 from congress_dse.manager.control import Awaited, Control
@@ -172,6 +172,7 @@ class ServiceManager:
         Returns after a clean stop; raises SystemExit with a code, its reason the last line of the
         log, after any other. Raises NotPlain before the first worker if something cannot cross.
         """
+        streams.unbuffer()
         finish = self._run()
         if finish.code:
             LOG.critical("%s", finish.last_line)

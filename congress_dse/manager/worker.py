@@ -15,7 +15,7 @@ from _thread import start_new_thread
 
 import setproctitle
 
-from congress_dse.manager import posix, scratch
+from congress_dse.manager import posix, scratch, streams
 from congress_dse.manager.blackbox import BlackBox
 from congress_dse.manager.charter import Charter
 from congress_dse.manager.hubwatch import HubWatch
@@ -132,6 +132,7 @@ class Worker:
 
 
 def _log_like_the_master(charter: Charter) -> None:
+    streams.unbuffer()
     root = logging.getLogger()
     if not root.handlers and charter.log_format:
         logging.basicConfig(format=charter.log_format, filename=charter.log_file or None)

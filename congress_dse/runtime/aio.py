@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from congress_dse.runtime import native, turns, waiting
+from congress_dse.runtime import choice, native, turns, waiting
 from congress_dse.runtime.aio_hub import Hub, Hubs, get_hub
 from congress_dse.runtime.coroutines import Coroutines, Interop, bring_first_run
 from congress_dse.runtime.mailbox import Mailbox
@@ -26,7 +26,7 @@ from congress_dse.runtime.watchdog import Watchdog
 
 LOG = logging.getLogger(__name__)
 
-NAME = "asyncio"
+NAME = choice.chosen()
 PATCHED = False  # a synchronous library blocks everybody: it belongs in a thread
 
 Killed = GreenletExit
@@ -352,18 +352,20 @@ class Actor(turns.Turns):
 
 
 def throw(target: Any, error: type[BaseException] | BaseException) -> None:
-    """Raise `error` in a greenlet that waits; it is over, or waits again, when this returns."""
+    """Raise `error` in one that waits; it is over, or waits again, at the end; but: `Hub.throw`."""
     hub = get_hub()
     if foreign():
         from_thread(throw, target, error)
         return
     current = getcurrent()
-    back = None if current is hub.greenlet else hub.loop.call_soon(current.switch)
+    if current is hub.greenlet:
+        hub.throw(target, _made(error))
+        return
+    back = hub.loop.call_soon(current.switch)
     try:
         target.throw(_made(error))
     finally:
-        if back is not None:
-            back.cancel()  # killed meanwhile, the caller is somewhere else by then
+        back.cancel()  # killed meanwhile, the caller is somewhere else by then
 
 
 def _made(error: type[BaseException] | BaseException) -> BaseException:
@@ -441,7 +443,7 @@ class deadline:  # noqa: N801 - it is called as a function is
     def __enter__(self) -> None:
         self._timer = None
         if may_wait() and not foreign():
-            self._timer = call_later(max(1e-6, self._seconds), throw, getcurrent(), self._error)
+            self._timer = call_later(max(1e-6, self._seconds), getcurrent().throw, self._error)
 
     def __exit__(
         self,

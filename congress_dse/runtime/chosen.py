@@ -9,6 +9,7 @@ final.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from congress_dse.exceptions import EngineError
 from congress_dse.runtime import choice
 from congress_dse.runtime.clock import now
 from congress_dse.runtime.mailbox import Mailbox, MailboxStatistics
@@ -64,6 +65,23 @@ else:
     wrap_greenthread, yield_future = _made.wrap_greenthread, _made.yield_future
     wait_io, watch_io = _io.wait_io, _io.watch_io
     unpatched = _native.unpatched
+    if choice.NEEDS.get(NAME) != "eventlet":
+        choice.keep_eventlet_out()
+
+
+def failure(error: BaseException) -> BaseException:
+    """What a service's own code raised, as a failure that the service lives on.
+
+    Raises what ends the caller: a kill, and the interrupt of the process. Extensions and libraries
+    have exceptions of their own beside Exception, as panics are.
+    """
+    if isinstance(error, Failure):
+        return error
+    if isinstance(error, (Killed, KeyboardInterrupt, GeneratorExit)):
+        raise error
+    made = EngineError(f"{type(error).__name__}: {error}")
+    made.__cause__ = error
+    return made
 
 
 def finish(answer: Any) -> Any:
@@ -86,6 +104,7 @@ __all__ = [
     "coroutines",
     "current_actor",
     "deadline",
+    "failure",
     "finish",
     "foreign",
     "from_thread",

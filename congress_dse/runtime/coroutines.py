@@ -115,7 +115,12 @@ class Coroutines:
 
     def owned_by(self, actor: Any) -> asyncio.Future[Any] | None:
         """The task that is the present turn of `actor`."""
-        return next((task for task, owner in self._owners.items() if owner is actor), None)
+        return next((task for task, owner in list(self._owners.items()) if owner is actor), None)
+
+    def running(self, actor: Any) -> bool:
+        """Whether a coroutine that is the turn of `actor` runs at this moment; from any thread."""
+        task = self.owned_by(actor)
+        return isinstance(task, asyncio.Task) and getattr(task.get_coro(), "cr_running", False)
 
     def stack(self, actor: Any) -> traceback.StackSummary:
         """Where an actor's turn waits, in a coroutine or in a greenlet; empty without a turn."""
@@ -153,12 +158,22 @@ class Coroutines:
 
     def _from_thread(self, awaitable: Awaitable[Any], waiter: Waiter) -> Any:
         """Have it awaited on the loop, and wait for it in the native thread that asks."""
+        made: list[asyncio.Future[Any]] = []
 
         def start() -> None:
-            self.task(awaitable).add_done_callback(waiter.send)
+            made.append(self.task(awaitable))
+            made[0].add_done_callback(waiter.send)
+
+        def give_up() -> None:
+            made[0].cancel()
+            made[0].add_done_callback(_look)
 
         waiter.from_thread(start)
-        waiter.wait()
+        try:
+            waiter.wait()
+        except BaseException:
+            waiter.from_thread(give_up)
+            raise
         return waiter.value.result()
 
     def _alone(self, awaitable: Awaitable[Any]) -> None:
@@ -225,7 +240,7 @@ class Interop:
     def yield_future(
         self, future: Awaitable[Any] | Coroutine[Any, Any, Any], loop: Any = None
     ) -> Any:
-        """Wait, in a greenlet, for a future or coroutine; answer or raise what it does.
+        """Wait, in a greenlet or a native thread, for a future or coroutine; its result or error.
 
         Killed while it waits, it cancels the future and waits for its cleanup. Raises TypeError
         for what is neither, ValueError for a loop, or the future of a loop, that is not this
@@ -242,7 +257,7 @@ class Interop:
         if self._coroutines.in_loop():
             self._close(future)
             raise RuntimeError("the loop's own greenlet cannot wait for the loop; await instead")
-        return self._coroutines.wait(self._coroutines.task(future))
+        return self._coroutines.finish(future)
 
     def future_of(self, loop: Any = None) -> asyncio.Future[Any]:
         """A future of the loop of this process; raises ValueError for another one."""

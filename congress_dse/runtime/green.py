@@ -13,6 +13,7 @@ import traceback
 import warnings
 from collections.abc import Callable
 from contextvars import copy_context
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,7 +25,9 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", message="\nEventlet is deprecated")
     import eventlet
     from eventlet import greenthread, hubs
+    from eventlet.hubs import asyncio as hubs_asyncio
 
+from congress_dse import exceptions
 from congress_dse.runtime import (
     aio_hub,
     choice,
@@ -73,6 +76,12 @@ def _log_with_native_locks() -> None:
 if PATCHED:
     # A synchronous driver waits in sockets, sleeps and locks of the standard library, and here
     # that must let others run. Congress's own code expects the import of its DSE to see to it.
+    if isinstance(hubs.get_hub(), hubs_asyncio.Hub):
+        raise exceptions.ConfigError(
+            "runtime green: eventlet's hub is that of asyncio, by EVENTLET_HUB or by a call of "
+            "use_hub; it cannot run coroutines beside a patched library: choose runtime mixed, or "
+            "another hub"
+        )
     green_patch.patch()
     _log_with_native_locks()
 else:
@@ -105,6 +114,8 @@ def run_queue() -> RunQueue:
     except AttributeError:
         if clock.virtual:
             _leap_in_time(hub)
+        if not PATCHED:
+            hub.loop.run_until_complete = partial(_until_complete, hub.loop)
         queue = RunQueue(hub, _native_thread.get_ident, _way_in(hub))
         _Present.queue = hub.congress_dse_run_queue = queue
         _Present.hub = hub
@@ -115,16 +126,35 @@ def _way_in(hub: Any) -> Callable[..., Any]:
     """How a native thread has a call made in the thread of `hub`."""
     if not PATCHED:
         return hub.loop.call_soon_threadsafe  # type: ignore[no-any-return]
-    return green_io.WayIn(hub).call
+    way_in = green_io.WayIn(hub)
+    hub.congress_dse_way_in = way_in.fd
+    return way_in.call
+
+
+def _until_complete(loop: Any, main: Any) -> Any:
+    """Run the loop of eventlet's hub on asyncio, whose `main` it is, as `aio_hub.run_on` does."""
+    task = loop.create_task(main)
+    task.add_done_callback(lambda _: loop.stop())
+    aio_hub.run_on(loop, task.done)
+    return task.result()
 
 
 def _leap_in_time(hub: Any) -> None:
     """Put a hub under virtual time."""
     hub.clock = clock.now
     if PATCHED:
-        hub.wait = clock.leaping(hub.wait, lambda: hub.next_timers)
+        hub.wait = clock.leaping(hub.wait, lambda: hub.next_timers, lambda: _files(hub))
     else:
         aio_hub.make_virtual(hub.loop)
+
+
+def _files(hub: Any) -> frozenset[int]:
+    """The descriptors at which others than the hub and its loop wait."""
+    watched = {*hub.listeners[hub.READ], *hub.listeners[hub.WRITE]}
+    own = {hub.congress_dse_way_in}
+    if _Present.loop is not None:
+        own.add(_Present.loop.wakes)
+    return frozenset(watched - own)
 
 
 def foreign() -> bool:
@@ -135,7 +165,8 @@ def foreign() -> bool:
 def loop() -> asyncio.AbstractEventLoop:
     """The loop on which coroutines run; made for the first of them."""
     if not PATCHED:
-        return hubs.get_hub().loop  # type: ignore[no-any-return]
+        run_queue()  # and with it the hub, which is that of the process to a native thread
+        return _Present.hub.loop  # type: ignore[no-any-return]
     if _Present.loop is None or _Present.loop.is_closed():
         _Present.loop = hub_loop.HubLoop(_LoopWaiter)
     return _Present.loop  # type: ignore[no-any-return]
@@ -326,8 +357,11 @@ def spawn(call: Callable[..., Any], *args: Any) -> Any:
 
 
 def _finished(call: Callable[..., Any], *args: Any) -> Any:
-    answer = call(*args)
-    return answer if answer is None else coroutines.finish(answer)
+    try:
+        answer = call(*args)
+        return answer if answer is None else coroutines.finish(answer)
+    except SystemExit as error:  # eventlet would end the process by it
+        raise exceptions.EngineError(f"SystemExit: {error}") from error
 
 
 def from_thread(call: Callable[..., Any], *args: Any) -> None:

@@ -54,7 +54,8 @@ class WayIn:
         self._read, self._write = patcher.original("socket").socketpair()
         self._read.setblocking(False)
         self._write.setblocking(False)
-        hub.add(hub.READ, self._read.fileno(), self._make_calls, _nobody, _nobody)
+        self.fd = self._read.fileno()
+        hub.add(hub.READ, self.fd, self._make_calls, _nobody, _nobody)
 
     def call(self, call: Callable[..., Any], *args: Any) -> None:
         """Have a call made; from any thread."""

@@ -1,6 +1,8 @@
 """The standard library made to wait on eventlet, also for those who imported it earlier."""
 
+import _thread
 import sys
+import threading
 from importlib import import_module
 from typing import Any
 
@@ -30,6 +32,7 @@ def patch() -> None:
     Raises ConfigError where a part of it that the runtime needs stays unpatched: eventlet patches
     a module once, also if that was put back or loaded anew since.
     """
+    _mend_forgetting()
     eventlet.monkey_patch()
     left = unpatched()
     if left:
@@ -40,6 +43,7 @@ def patch() -> None:
         )
     _mend_contexts()
     _mend_handshakes()
+    _mend_joins()
 
 
 def unpatched() -> list[str]:
@@ -58,6 +62,20 @@ def _green(module: str) -> Any:
 
 def _home(module: Any, name: str) -> Any:
     return getattr(getattr(module, name, None), "__module__", None)
+
+
+def _mend_forgetting() -> None:
+    """Give what forgets threads that nobody started a lock that eventlet has no word about.
+
+    From Python 3.14 on its lock is a default of a function, where eventlet finds no lock to put its
+    own in the place of, and says so at each start. It is held for one look, in which nobody waits.
+    """
+    forget = getattr(getattr(threading, "_DeleteDummyThreadOnDel", None), "__del__", None)
+    if forget is not None and forget.__defaults__:
+        forget.__defaults__ = tuple(
+            vars(threading)["_PyRLock"]() if isinstance(default, _thread.RLock) else default
+            for default in forget.__defaults__
+        )
 
 
 def _mend_contexts() -> None:
@@ -87,3 +105,20 @@ def _mend_handshakes() -> None:
             raise
 
     green.__init__ = init
+
+
+def _mend_joins() -> None:
+    """Have a `join` that is late return, as the standard library's does, and not raise.
+
+    From Python 3.13 on a thread is joined by its handle, of which eventlet has its own.
+    """
+    handle = getattr(import_module("eventlet.green.thread"), "_ThreadHandle", None)
+    if handle is None or handle.join.__module__ == __name__:
+        return
+    wait = handle.join
+
+    def join(self: Any, timeout: float | None = None) -> None:
+        with eventlet.Timeout(timeout, False):
+            wait(self)
+
+    handle.join = join

@@ -7,14 +7,17 @@ first coroutine, so a process without any pays nothing.
 
 import asyncio
 import atexit
+import os
 import selectors
+import sys
 from asyncio.events import _set_running_loop
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from eventlet import hubs
+from eventlet import hubs, patcher
 from greenlet import getcurrent, greenlet
 
+from congress_dse.runtime.aio_hub import run_on
 from congress_dse.runtime.clock import now
 from congress_dse.runtime.waiting import Waiter
 
@@ -130,14 +133,37 @@ class HubSelector(selectors.BaseSelector):
             return found[0]
 
 
+class _Files:
+    """The module os as it is patched, but for reads and writes: they never wait."""
+
+    def __init__(self) -> None:
+        original = patcher.original("os")
+        self.read, self.write = original.read, original.write
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+
+def _let_pipes_not_wait() -> None:
+    """Have asyncio read and write the pipes of subprocesses without the hub.
+
+    A patched read that finds nothing would wait, in the greenlet of the loop, where nobody can.
+    """
+    unix = sys.modules.get("asyncio.unix_events")
+    if unix is not None and not isinstance(vars(unix)["os"], _Files):
+        vars(unix)["os"] = _Files()
+
+
 class HubLoop(asyncio.SelectorEventLoop):
     """The loop; made and run by the first who needs it, in the hub's thread."""
 
     def __init__(self, waiter: Callable[[], Waiter]) -> None:
+        _let_pipes_not_wait()
         self._hub_selector = HubSelector(waiter)
         super().__init__(self._hub_selector)
+        (self.wakes,) = self._hub_selector.get_map()  # where other threads wake it
         atexit.register(self._end)
-        self.greenlet = greenlet(self.run_forever, hubs.get_hub().greenlet)
+        self.greenlet = greenlet(self._run, hubs.get_hub().greenlet)
         hubs.get_hub().schedule_call_global(0, self.greenlet.switch)
 
     def time(self) -> float:
@@ -160,6 +186,9 @@ class HubLoop(asyncio.SelectorEventLoop):
     def inside(self) -> bool:
         """Whether the caller runs in the loop, as coroutines and callbacks do."""
         return getcurrent() is self.greenlet
+
+    def _run(self) -> None:
+        run_on(self)
 
     def _end(self) -> None:
         if not self.is_running() and not self.is_closed():

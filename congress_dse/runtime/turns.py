@@ -139,6 +139,14 @@ class Turns:
                 thread.kill()
         self._ready.rest()
 
+    def on_their_way(self) -> list[Any]:
+        """What it had spawned, was told to end and has not ended yet; without the caller."""
+        return [thread for thread in self._owned if not self._is_current(thread)]
+
+    def stack(self) -> traceback.StackSummary:
+        """Where the actor's turn waits, in a coroutine or in a greenlet; empty without a turn."""
+        return self._stack()
+
     def top_frame(self) -> str:
         """Where the actor is at this moment, as ``file:line in function``."""
         stack = self._stack()

@@ -1,5 +1,6 @@
 """The events of a table: a snapshot, then every change; resumed, kept alive, ended."""
 
+import gc
 import json
 import socket
 
@@ -211,7 +212,9 @@ def test_a_deleted_source_ends_its_streams(running, stream, monkeypatch):
     assert (kind, "deleted" in data["reason"]) == ("end", True)
 
 
-def test_a_table_is_subscribed_to_once_and_let_go_when_nobody_follows(running, stream, monkeypatch):
+def test_a_table_is_subscribed_to_once_and_let_go_when_nobody_follows(
+    running, stream, monkeypatch, caplog
+):
     monkeypatch.setattr(feeds, "LINGER_S", 0.05)
     monkeypatch.setattr(events, "HEARTBEAT_S", 0.05)
     one = running()
@@ -222,9 +225,11 @@ def test_a_table_is_subscribed_to_once_and_let_go_when_nobody_follows(running, s
     assert len(table.subscribers) == 1
     for follower in several:
         follower.close()
-    while table.subscribers:
+    while table.subscribers or one.api.connections():
         runtime.sleep(0.01)
     assert not one.api.feeds().feeds()
+    gc.collect()
+    assert "never retrieved" not in caplog.text, "what the task of a client ended with"
 
 
 def test_a_source_that_starts_anew_is_followed_on(running, stream):

@@ -1,12 +1,12 @@
 """One engine with all that there is to see, and one browser, for all tests of a module."""
 
-import json
 import urllib.request
 from pathlib import Path
 
 import pytest
 
 from tests.process.harness import ROOT, App, wait_for
+from tests.support.asking import asked
 from tests.support.chromium import chromium
 
 MAIN = ROOT / "congress_dse" / "__main__.py"
@@ -52,10 +52,10 @@ class Served:
         """What the API answers, as JSON; None where it does not."""
         request = urllib.request.Request(f"{self.url}/{path}", headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
-                return json.load(answer)
+            status, found = asked(request, 10)
         except OSError:
             return None
+        return found if status == 200 else None
 
     def running(self, service):
         """Whether a service is on the bus."""

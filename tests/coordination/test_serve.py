@@ -17,6 +17,7 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.asking import asked
 from tests.support.coordinators import etcd, zookeeper
 from tests.support.engine import wait_for
 from tests.support.redis import redis_server
@@ -101,10 +102,7 @@ class Engines:
             request.data = json.dumps(body).encode()
             request.add_header("content-type", "application/json")
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return answer.status, json.loads(answer.read() or b"null")
-        except urllib.error.HTTPError as error:
-            return error.code, json.load(error)
+            return asked(request)
         except OSError:
             return None
 

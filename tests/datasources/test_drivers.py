@@ -116,7 +116,7 @@ def test_a_date_that_is_none_is_told_with_its_file_and_place(tmp_path, files, po
     written(tmp_path / "t.yaml", "- day: 2026-01-02\n- day: 2026-02-30\n")
     polled()
     cause = files.stale["t"].cause
-    assert cause.startswith("t.yaml: ConstructorError: '2026-02-30' is no date: day is out of")
+    assert cause.startswith("t.yaml: ConstructorError: '2026-02-30' is no date: day ")
     assert "line 2" in cause
 
 

@@ -14,6 +14,7 @@ if importlib.util.find_spec("oslo_messaging") is None:
 
 from oslo_config import cfg
 
+from congress_dse import exceptions
 from congress_dse.datasources import oslo_endpoints
 from congress_dse.runtime import chosen as runtime
 from tests.support.rabbit import local_url
@@ -41,6 +42,10 @@ class Calls:
     async def fail(self, ctxt):
         await asyncio.sleep(0)
         raise KeyError("told to fail")
+
+    async def leave(self, ctxt):
+        await asyncio.sleep(0)
+        raise SystemExit(3)
 
     async def slow(self, ctxt, seconds):
         await asyncio.sleep(seconds)
@@ -132,6 +137,10 @@ def test_an_rpc_server_awaits_its_endpoints(transport, at_once):
         assert calling(lambda: client.call({}, "handed")) == "hh"
         with pytest.raises((KeyError, messaging.RemoteError)):
             calling(lambda: client.call({}, "fail"))
+        with pytest.raises(
+            (exceptions.EngineError, messaging.RemoteError), match="leave: SystemExit"
+        ):
+            calling(lambda: client.call({}, "leave"))
 
 
 def test_more_calls_than_the_executor_has_threads_run_as_tasks(transport):

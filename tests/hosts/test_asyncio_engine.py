@@ -1,16 +1,16 @@
 """A whole engine on plain asyncio, in processes that cannot import eventlet."""
 
-import json
 import os
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import pytest
 
 from congress_dse.runtime import choice
+from tests.support import modes
+from tests.support.asking import asked
 from tests.support.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +57,7 @@ def d6service(name, keys, inbox, datapath, args):
 
 @pytest.fixture
 def engine(tmp_path):
-    """Start an engine on a runtime; its processes find no eventlet where that is asyncio."""
+    """Start an engine on a runtime; its processes find no eventlet where that needs none."""
     blocked = tmp_path / "blocked" / "eventlet"
     blocked.mkdir(parents=True)
     (blocked / "__init__.py").write_text("raise ImportError('eventlet is blocked here')\n")
@@ -71,7 +71,7 @@ def engine(tmp_path):
         conf = tmp_path / "c.conf"
         conf.write_text(CONF.format(runtime=runtime, port=port, home=tmp_path))
         env = {k: v for k, v in os.environ.items() if k != choice.VARIABLE}
-        if runtime == "asyncio":
+        if runtime != "mixed":
             env["PYTHONPATH"] = os.pathsep.join([str(blocked.parent), str(ROOT)])
         command = [sys.executable, "-m", "congress_dse", "serve", "--config-file", str(conf)]
         with (tmp_path / "log").open("w") as log:
@@ -93,14 +93,16 @@ def rows(port, source, table, wanted, log):
     while found != wanted:
         assert time.monotonic() < end, f"{source}: {found}\n{log.read_text()}"
         try:
-            with urllib.request.urlopen(url, timeout=10) as answer:
-                found = {tuple(row["data"]) for row in json.load(answer)["results"]}
+            status, found = asked(url, 10)
         except OSError as error:
-            found = error
+            status, found = 0, error
+        if status == 200:
+            found = {tuple(row["data"]) for row in found["results"]}
+        else:
             time.sleep(0.1)
 
 
-@pytest.mark.parametrize("runtime", ["mixed", "asyncio"])
+@pytest.mark.parametrize("runtime", modes.each(["mixed", "asyncio", "uvloop"]))
 def test_workers_links_api_and_a_synchronous_client(engine, runtime):
     """Two workers, the API in a third; the client of one source reads the other's by HTTP."""
     process, port, log = engine(runtime)

@@ -222,6 +222,41 @@ def test_native_threads_call_into_services(host, settle, wait_for):
     assert service.total == 2000
 
 
+def test_who_is_woken_by_a_timer_may_cancel_others_that_are_due_too():
+    fired = []
+
+    def others_come_due(timers):
+        timers.extend(runtime.call_later(0.001, fired.append, None) for _ in range(3))
+        end = runtime.now() + 0.004
+        while runtime.now() < end:
+            continue
+
+    for _ in range(20):
+        timers = []
+        runtime.call_later(0, others_come_due, timers)
+        runtime.sleep(0.001)
+        before = len(fired)
+        for timer in timers:
+            timer.cancel()
+        runtime.sleep(0.002)
+        assert (len(timers), len(fired)) == (3, before)
+
+
+def test_a_timer_of_the_loop_may_kill_what_waits():
+    """On uvloop, where none may be switched to from there, it is over a moment later."""
+    seen, over, thread = [], runtime.Waiter(), runtime.spawn(runtime.sleep, 60)
+    thread.link(over.send)
+    runtime.sleep(0)
+
+    def kill():
+        thread.kill()
+        seen.append(thread.dead)
+
+    interop.loop().call_later(0.001, kill)
+    assert over.wait(10)
+    assert modes.EVENTLET or seen == [not modes.UVLOOP]
+
+
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are not to be seen")
 def test_a_native_thread_that_waits_for_ours_opens_no_files(wait_for):
     native, inside = runtime.unpatched("threading"), []
@@ -245,6 +280,40 @@ def test_a_native_thread_that_waits_for_ours_opens_no_files(wait_for):
     finally:
         go.set()
     wait_for(lambda: not any(t.is_alive() for t in threads))
+
+
+def test_a_native_thread_waits_for_coroutines_and_futures(wait_for):
+    native, inside = runtime.unpatched("threading"), []
+
+    async def who():
+        return native.get_ident()
+
+    def work():
+        inside.append(interop.yield_future(who()))
+        inside.append(interop.yield_future(future))
+
+    assert interop.yield_future(twice(1)) == 2  # there is a loop
+    future = runtime.coroutines.task(twice("ab", 0.01))
+    thread = native.Thread(target=work)
+    thread.start()
+    wait_for(lambda: not thread.is_alive())
+    assert inside == [native.get_ident(), "abab"]
+
+
+def test_a_coroutine_that_a_native_thread_waits_for_ends_with_that_wait(wait_for):
+    seen = []
+
+    async def hangs():
+        try:
+            seen.append("hangs")
+            await asyncio.sleep(3600)
+        finally:
+            seen.append("over")
+
+    waits = runtime.spawn(runtime.in_thread, lambda: interop.yield_future(hangs()))
+    wait_for(lambda: seen)
+    waits.kill()
+    wait_for(lambda: seen == ["hangs", "over"])
 
 
 class Witness(deepsix.deepSix):

@@ -1,7 +1,9 @@
 """The patched standard library, for who imported it before the runtime."""
 
+import os
 import subprocess
 import sys
+import threading
 
 import pytest
 import trustme
@@ -58,11 +60,26 @@ def test_tls_works_and_blocks_nobody_whatever_was_imported_first(first, runtime,
     authority.cert_pem.write_to_path(str(ca))
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(cert))
     script = TALK.format(runtime=RUNTIMES[runtime])
+    # In a test eventlet keeps to itself that it has left a lock as it was.
+    kept = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
     ran = subprocess.run(
         [sys.executable, "-c", script, first, str(ca), str(cert)],
+        env=kept,
         capture_output=True,
         text=True,
         timeout=55,
         check=False,
     )
     assert (ran.stdout, ran.returncode) == ("refused True\nhi\n", 0), ran.stderr
+    assert "not greened" not in ran.stderr
+
+
+def test_a_join_that_is_late_returns():
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait)
+    thread.start()
+    thread.join(0.01)
+    assert thread.is_alive()
+    over.set()
+    thread.join()
+    assert not thread.is_alive()

@@ -476,17 +476,5 @@ def test_an_idle_engine_makes_no_wake_ups(host, settle, wait_for):
     settle(host)
     handled = sum(s.handled for s in services) + host.handled
     # Other tests may have left the hub a timer or two: those end, an engine that polls does not.
-    assert any(_wake_ups(1.0) <= 1 for _ in range(10))
+    assert any(modes.wake_ups(1.0) <= 1 for _ in range(10))
     assert sum(s.handled for s in services) + host.handled == handled
-
-
-def _wake_ups(seconds):
-    """How often the hub wakes while nobody does anything; the end of the wait is one."""
-    hub, name = modes.waits()
-    wait, waits = getattr(hub, name), []
-    setattr(hub, name, lambda seconds=None: (waits.append(seconds), wait(seconds))[1])
-    try:
-        runtime.sleep(seconds)
-    finally:
-        delattr(hub, name)
-    return len([wait for wait in waits if wait != 0])

@@ -234,8 +234,10 @@ def test_a_log_that_is_full_does_not_end_it(serve, conf):
     full = Path("/dev/full")
     if not full.exists():
         pytest.skip("no full device on this system")
+    buffered = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
     with full.open("w") as log:
-        process = serve("--config-file", conf(), "--watch", "files:hosts", stderr=log)
+        args = "--config-file", conf(), "--watch", "files:hosts"
+        process = serve(*args, stderr=log, env=buffered)
         assert process.stdout.readline()
         process.send_signal(signal.SIGTERM)
         ended(process)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from congress_dse.runtime import choice
+from tests.support import modes
 
 DOC = Path(__file__).parents[2] / "doc" / "leaving-eventlet.rst"
 BLOCK = re.compile(r"^\.\. code-block:: python\n\n((?:    .*\n|\n)+)", re.MULTILINE)
@@ -18,7 +19,7 @@ EXAMPLES = [textwrap.dedent(found) for found in BLOCK.findall(DOC.read_text())]
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("runtime", choice.RUNTIMES)
+@pytest.mark.parametrize("runtime", modes.each())
 def test_the_examples_run(runtime):
     """All in one process, one after the other; none may need what another has made."""
     code = "import sys\nfor text in sys.stdin.read().split('@@'):\n    exec(text, {})\n"

@@ -248,7 +248,7 @@ def test_a_delete_cleans_up_first_and_takes_everything(host, settle):
 
 
 def test_a_cleanup_that_fails_or_hangs_does_not_stop_a_delete(host, monkeypatch):
-    monkeypatch.setattr("congress_dse.upkeep.CLEANUP_S", 0.05)
+    monkeypatch.setattr("congress_dse.endings.CLEANUP_S", 0.05)
 
     class Failing(deepsix.deepSix):
         def cleanup(self):

@@ -33,10 +33,12 @@ def traffic(url, ordered=True, pause_s=0.002, **limits):
         bob.broker.bind("numbers")
         wait_for(lambda: ada.broker.publish("numbers", b"0") and bob.got)
         stream = Stream(ada, "numbers", pause_s)
-        wait_for(lambda: len(stream.sent) > 50)
-        yield ada, bob
-        wait_for(lambda: ada.state == bob.state == "up")
-        stream.stop()
+        try:
+            wait_for(lambda: len(stream.sent) > 50)
+            yield ada, bob
+            wait_for(lambda: ada.state == bob.state == "up")
+        finally:
+            stream.stop()  # what goes on after a failure fails every test that follows
         wait_for(lambda: set(stream.sent) <= set(bob.bodies), within_s=60)
         if ordered:
             assert stream.sent == in_order_of_coming([n for n in bob.bodies if n])

@@ -9,14 +9,13 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.process.harness import wait_for
+from tests.support.asking import asked
 
 ROOT = Path(__file__).parents[2]
 FULL = bool(os.environ.get("CONGRESS_DSE_FULL"))
@@ -86,8 +85,7 @@ class Engine:
 
     def api(self, path):
         port = wait_for(lambda: re.search(r"API is at http://127\.0\.0\.1:(\d+)", self.text()))[1]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as answer:
-            return json.load(answer)
+        return asked(f"http://127.0.0.1:{port}{path}", 20)[1]
 
     def command(self, name):
         command = [sys.executable, "-W", "ignore", "-m", "congress_dse", name]
@@ -147,6 +145,7 @@ def test_two_engines_show_each_others_tables_through_restarts_of_the_broker(engi
     assert "guest:***@" in links["east"]["url"]
     told = east.command("routes")
     assert re.search(r"engine\.0 +link\.rabbit +up +1 nodes", told)
+    assert re.search(r"engine\.0 +rabbit +up", east.command("links"))
     assert re.search(r"^west +west +engine\.0\.\d+@west$", told, re.MULTILINE)
 
     chance = random.Random(20)
@@ -186,11 +185,7 @@ def test_two_engines_show_each_others_tables_through_restarts_of_the_broker(engi
 
 def unready(engine):
     """The kinds of the reasons for which an engine is not ready."""
-    try:
-        return [reason["kind"] for reason in engine.api("/readyz")["reasons"]]
-    except urllib.error.HTTPError as error:
-        with error:
-            return [reason["kind"] for reason in json.load(error)["reasons"]]
+    return [reason["kind"] for reason in engine.api("/readyz")["reasons"]]
 
 
 def both(tables):

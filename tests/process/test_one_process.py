@@ -1,13 +1,15 @@
 """The debug mode, ``workers = 0``: one process, its control socket, and a hub that is blocked."""
 
 import os
+import signal
 
 import pytest
 
 from congress_dse.exceptions import ControlError
 from congress_dse.manager import commands
+from tests.support import modes
 
-from .harness import wait_for
+from .harness import posix_only, wait_for
 
 
 def test_the_one_process_answers_what_means_something_to_it(start, capsys):
@@ -52,12 +54,22 @@ def test_what_is_about_workers_is_refused_clearly(start, command, request_):
 
 
 def test_a_refused_reload_tells_who_waits_and_is_one_line(start):
-    app = start("debug.py", "refuse")
+    app = start("debug.py", "green", "refuse")
     app.ready(2)
     assert app.ask("reload", wait=True)["cause"] == "ValueError: this configuration is bad"
     assert app.ask("status")["reload"]["state"] == "failed"
     app.line("reload failed, what served before serves on: ValueError: this configuration is bad")
     assert not any("Traceback" in line for line in app.lines)
+
+
+@posix_only("it has the signals")
+@pytest.mark.parametrize("runtime", modes.each())
+def test_a_signal_ends_it_on_every_runtime(start, runtime):
+    app = start("debug.py", runtime)
+    app.line("two runs in")
+    os.kill(app.pid, signal.SIGTERM)
+    assert app.wait() == 0
+    app.line("stop, by SIGTERM")
 
 
 def test_it_answers_while_its_hub_is_blocked_and_ends_without_it(start, tmp_path):

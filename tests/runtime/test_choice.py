@@ -8,6 +8,7 @@ import pytest
 
 from congress_dse import exceptions
 from congress_dse.runtime import choice
+from tests.support import modes
 
 
 def python(code, **env):
@@ -22,7 +23,7 @@ def python(code, **env):
     return done.returncode, done.stdout.strip(), done.stderr.strip()
 
 
-@pytest.mark.parametrize("runtime", choice.RUNTIMES)
+@pytest.mark.parametrize("runtime", modes.each())
 def test_the_environment_says_which(runtime):
     code = "from congress_dse.runtime import chosen; print(chosen.NAME)"
     assert python(code, CONGRESS_DSE_RUNTIME=runtime)[1] == runtime
@@ -36,7 +37,7 @@ def test_a_wrong_name_is_refused_with_those_there_are():
     code, _, err = python("from congress_dse import d6cage", CONGRESS_DSE_RUNTIME="gevent")
     assert code
     assert "runtime 'gevent' (of the environment variable CONGRESS_DSE_RUNTIME)" in err
-    assert "green, mixed, asyncio" in err
+    assert "green, mixed, asyncio, uvloop" in err
 
 
 def test_a_second_choice_is_refused_with_who_made_the_first():
@@ -47,29 +48,90 @@ def test_a_second_choice_is_refused_with_who_made_the_first():
     assert python(again)[1] == "green"
 
 
-def test_mixed_is_refused_where_eventlet_has_patched():
+@pytest.mark.parametrize("runtime", [choice.MIXED, choice.ASYNCIO])
+def test_all_but_green_are_refused_where_eventlet_has_patched(runtime):
     text = (
         "import warnings; warnings.simplefilter('ignore')\n"
         "import eventlet; eventlet.monkey_patch(socket=True)\n"
         "from congress_dse.runtime import chosen"
     )
-    _, _, err = python(text, CONGRESS_DSE_RUNTIME="mixed")
+    _, _, err = python(text, CONGRESS_DSE_RUNTIME=runtime)
     assert "eventlet has patched" in err
     assert "socket" in err
 
 
-def test_asyncio_never_imports_eventlet():
+def test_green_is_refused_on_the_hub_of_mixed():
+    text = "from congress_dse.runtime import chosen"
+    _, _, err = python(text, EVENTLET_HUB="asyncio")
+    assert "eventlet's hub is that of asyncio, by EVENTLET_HUB" in err
+    assert python(text, EVENTLET_HUB="poll")[0] == 0
+
+
+@pytest.mark.parametrize("runtime", modes.each(["asyncio", "uvloop"]))
+def test_eventlet_cannot_be_imported_there_though_it_is_installed(runtime):
     text = (
-        "import sys; sys.modules['eventlet'] = None\n"
-        "from congress_dse import d6cage, deepsix\n"
+        "from congress_dse.runtime import chosen\n"
+        "try: from eventlet import sleep\n"
+        "except ImportError as error: print(error)"
+    )
+    told = python(text, CONGRESS_DSE_RUNTIME=runtime)[1]
+    assert told == f"eventlet would block the loop of this process: its runtime is {runtime}"
+
+
+def test_a_command_tells_a_wrong_name_in_one_line():
+    text = "from congress_dse import cli; raise SystemExit(cli.main(['drivers', 'list']))"
+    code, _, err = python(text, CONGRESS_DSE_RUNTIME="gevent")
+    assert (code, err.count("\n")) == (2, 0)
+    assert err.startswith("congress-dse: runtime 'gevent'")
+
+
+@pytest.mark.parametrize("runtime", modes.each(["asyncio", "uvloop"]))
+def test_neither_asyncio_nor_uvloop_imports_eventlet(runtime):
+    text = (
+        "import sys\n"
+        "from congress_dse import d6cage, deepsix, engine, apinode\n"
         "from congress_dse.datasources import datasource_driver\n"
         "class Echo(deepsix.deepSix):\n"
         "    def reqhandler(self, msg): return msg.body\n"
         "cage = d6cage.d6Cage()\n"
         "cage.createservice('s', factory=Echo)\n"
-        "print(cage.ask('s', 'x', 5)); cage.d6stop()"
+        "print(cage.ask('s', 'x', 5)); cage.d6stop()\n"
+        "print('eventlet' in sys.modules)"
     )
-    assert python(text, CONGRESS_DSE_RUNTIME="asyncio")[:2] == (0, "5")
+    assert python(text, CONGRESS_DSE_RUNTIME=runtime)[:2] == (0, "5\nFalse")
+
+
+@pytest.mark.parametrize("runtime", modes.each(["uvloop"]))
+def test_uvloop_runs_the_loop_of_that_package(runtime):
+    text = (
+        "from congress_dse.runtime import chosen\n"
+        "async def where():\n"
+        "    import asyncio; return type(asyncio.get_running_loop()).__module__\n"
+        "print(chosen.finish(where()))"
+    )
+    assert python(text, CONGRESS_DSE_RUNTIME=runtime)[1] == "uvloop"
+    code, _, err = python(text, CONGRESS_DSE_RUNTIME=runtime, CONGRESS_DSE_VIRTUAL_TIME="1")
+    assert code
+    assert "uvloop has no" in err
+
+
+@pytest.mark.parametrize("runtime", modes.each(["uvloop"]))
+def test_asyncio_takes_a_loop_of_uvloop_that_runs_already(runtime):
+    """From its timers nobody is switched to, as in one of our own: what they kill ends later."""
+    text = (
+        "import asyncio, uvloop\n"
+        "from congress_dse.runtime import chosen\n"
+        "async def main():\n"
+        "    loop, seen, thread = asyncio.get_running_loop(), [], chosen.spawn(chosen.sleep, 60)\n"
+        "    await asyncio.sleep(0.01)\n"
+        "    loop.call_later(0.001, lambda: seen.append((thread.kill(), thread.dead)))\n"
+        "    while not (seen and thread.dead):\n"
+        "        await asyncio.sleep(0.001)\n"
+        "    print(chosen.loop() is loop, seen)\n"
+        "uvloop.run(main())"
+    )
+    found = python(text, CONGRESS_DSE_RUNTIME="asyncio")
+    assert found == (0, "True [(None, False)]", "")
 
 
 def test_mixed_patches_nothing():
@@ -91,10 +153,12 @@ def test_the_environment_goes_before_the_configuration(monkeypatch):
 
 def test_where_eventlet_is_not_installed_it_is_asyncio(monkeypatch):
     monkeypatch.delenv(choice.VARIABLE, raising=False)
-    monkeypatch.setattr(choice, "_has_eventlet", lambda: False)
+    monkeypatch.setattr(choice, "_has", lambda library: False)
     assert choice.configured(None) == "asyncio"
     with pytest.raises(exceptions.ConfigError, match="needs eventlet, which is not installed"):
         choice.configured("green")
+    with pytest.raises(exceptions.ConfigError, match=r"'congress-dse\[uvloop\]', or choose asyn"):
+        choice.configured("uvloop")
 
 
 PATCHED = (

@@ -1,6 +1,5 @@
 """A running engine of several processes, one of which blocks its hub when it is told to."""
 
-import json
 import os
 import re
 import signal
@@ -9,13 +8,13 @@ import sys
 import textwrap
 import threading
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from congress_dse.manager.control import ask
+from tests.support.asking import asked
 
 ROOT = Path(__file__).parents[2]
 WITHIN_S = 80.0
@@ -107,21 +106,18 @@ class Engine:
     def _whole(self):
         try:
             names = {s["source"] for s in self.get("sources")["results"]}
-        except (OSError, urllib.error.URLError):
+        except (OSError, AssertionError):
             return False
         return names == {"free", "blocker"}
 
     def get(self, path):
-        with urllib.request.urlopen(f"{self.root}/v1/engine/{path}", timeout=30) as answer:
-            return json.load(answer)
+        status, found = asked(f"{self.root}/v1/engine/{path}")
+        assert status == 200, found
+        return found
 
     def health(self):
         """The status of ``/readyz``, and what it says."""
-        try:
-            with urllib.request.urlopen(f"{self.root}/readyz", timeout=30) as answer:
-                return answer.status, json.load(answer)
-        except urllib.error.HTTPError as error:
-            return error.code, json.load(error)
+        return asked(f"{self.root}/readyz")
 
     def gauge(self, name, **labels):
         """The value of one gauge of ``/metrics``."""

@@ -1,15 +1,36 @@
 """What tests that run on every runtime need to know of the one they run on."""
 
 import asyncio
+import gc
+import importlib.util
+import os
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
-from congress_dse.runtime import chosen as runtime
+from congress_dse.runtime import choice, chosen as runtime
 
 GREEN = runtime.NAME == "green"
-EVENTLET = runtime.NAME != "asyncio"
+EVENTLET = runtime.NAME in {"green", "mixed"}
+UVLOOP = runtime.NAME == "uvloop"
 on_eventlet = pytest.mark.skipif(not EVENTLET, reason="of eventlet alone")
+
+
+def each(runtimes: Iterable[str] = choice.RUNTIMES) -> list[Any]:
+    """Runtimes as parameters of a test; those whose library is not installed are left out."""
+    return [pytest.param(name, marks=_unless(choice.NEEDS.get(name, ""))) for name in runtimes]
+
+
+def _unless(library: str) -> Any:
+    lacking = library and importlib.util.find_spec(library) is None
+    expected = library != "eventlet" and os.environ.get("CI")  # a run without eventlet is on purpose
+    return pytest.mark.skipif(bool(lacking and not expected), reason=f"{library} is not installed")
+
+
+def others() -> list[Any]:
+    """The runtimes that these tests do not run on."""
+    return each(r for r in choice.RUNTIMES if r != runtime.NAME)
 
 
 def time_limit() -> BaseException:
@@ -21,10 +42,23 @@ def time_limit() -> BaseException:
     return Timeout(None)
 
 
-def waits() -> Any:
-    """(the object whose method waits for the world, the name of that)."""
-    if not GREEN:
-        return runtime.loop()._selector, "select"
-    from eventlet import hubs
+def wake_ups(seconds: float) -> int:
+    """How often the hub wakes while nobody does anything; the end of the wait is one.
 
-    return hubs.get_hub(), "wait"
+    The system tells: a thread that waits gives up the processor of its own will.
+    """
+    resource = pytest.importorskip("resource")
+    if not hasattr(resource, "RUSAGE_THREAD"):
+        pytest.skip("the system counts no threads")
+    before = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+    runtime.sleep(seconds)
+    return int(resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - before)
+
+
+def loop_timers(loop: Any) -> list[Any]:
+    """The timers of a loop of asyncio that will fire; uvloop shows its own to the collector."""
+    if not UVLOOP:
+        return [timer for timer in loop._scheduled if not timer.cancelled()]
+    kept = [thing for thing in gc.get_referents(loop) if type(thing) is set]
+    timers = [one for each in kept for one in each if type(one).__name__ == "TimerHandle"]
+    return [timer for timer in timers if timer.when() > loop.time()]  # others are at their call

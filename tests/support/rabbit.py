@@ -120,6 +120,8 @@ class RabbitNode:
 
     def close(self):
         """End all of it at once."""
+        if self.running:
+            self.thaw()  # what is suspended does not see its server end, and stays
         self._end("server")
         self._end("epmd")
 

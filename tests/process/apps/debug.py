@@ -1,4 +1,7 @@
-"""Two services of a manager, without workers; with an argument, every reload is refused."""
+"""Two services of a manager, without workers: ``debug.py [RUNTIME [refuse]]``.
+
+With ``refuse`` every reload is refused.
+"""
 
 import os
 import sys
@@ -9,9 +12,9 @@ from congress_dse.manager import Service
 
 
 class One(Service):
-    """Runs in a greenthread."""
+    """Runs beside the loop."""
 
-    runtime = "green"
+    runtime = sys.argv[1] if sys.argv[1:] else "green"
     word = "one"
 
     def run(self):
@@ -36,7 +39,7 @@ def refuse():
 
 if __name__ == "__main__":
     app = manager()
-    if sys.argv[1:]:
+    if sys.argv[2:]:
         app.register_hooks(on_reload=refuse)
     app.add(One, workers=0)
     app.add(Two, workers=0)
