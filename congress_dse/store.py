@@ -23,8 +23,9 @@ from congress_dse.datasources import options
 from congress_dse.runtime import chosen as runtime
 
 BUSY_S = 15  # for another process to finish its change of an SQLite file
-# A file's times may be whole seconds: two changes within one are told apart by nothing.
-SETTLED_NS = 2_000_000_000
+# Two changes within one tick of the system are told apart by nothing, and some file systems know
+# whole seconds alone.
+SETTLED_NS, OF_SECONDS_NS = 100_000_000, 2_000_000_000
 
 Reading = tuple[int, list["Entry"]]
 Stamp = tuple[int, int, int, int]
@@ -123,7 +124,7 @@ class Store:
             self._last = found
         if isinstance(found, exceptions.StoreError):
             return
-        if stamp is not None and stamp[3] < at - SETTLED_NS and not self._beside:
+        if stamp is not None and not self._beside and _settled(stamp[3], at):
             self._stamp = stamp
 
     def _stamped(self) -> Stamp | None:
@@ -234,3 +235,8 @@ def _file(url: sa.engine.URL) -> Path | None:
     if url.get_backend_name() != "sqlite" or url.database in {None, "", ":memory:"}:
         return None
     return Path(str(url.database))
+
+
+def _settled(changed_ns: int, now_ns: int) -> bool:
+    """Whether a change of a file from now on will give it another time."""
+    return changed_ns < now_ns - (SETTLED_NS if changed_ns % 1_000_000_000 else OF_SECONDS_NS)
