@@ -116,27 +116,47 @@ def test_a_day_passes_while_nobody_works(dse_bus, dse_sleep):
 """
 
 
-def run(args, cwd=ROOT, **env):
+def start(args, cwd=ROOT, **env):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *args]
     kept = {k: v for k, v in os.environ.items() if k != choice.VARIABLE}
-    done = subprocess.run(
-        command,
-        cwd=cwd,
-        env={**kept, **env},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=550,
-    )
-    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
-    return done.stdout
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(command, cwd=cwd, env={**kept, **env}, **output)
+
+
+def passed(process):
+    with process:
+        try:
+            output, _ = process.communicate(timeout=550)
+        finally:
+            process.kill()
+    assert process.returncode == 0, output[-8000:]
+    return output
+
+
+def run(args, cwd=ROOT, **env):
+    return passed(start(args, cwd, **env))
+
+
+@pytest.fixture(scope="module")
+def suites(request):
+    """The suite at work in each runtime that is asked for, side by side: it waits, mostly."""
+    name = test_the_suite_passes_unchanged.__name__
+    asked = [one for one in request.session.items if getattr(one, "originalname", "") == name]
+    suite = [f"tests/{name}" for name in (FULL if LONG else SUITE)]
+    started = {}
+    for runtime in (one.callspec.params["runtime"] for one in asked):
+        started[runtime] = start(suite, **{choice.VARIABLE: runtime})
+    yield started
+    for process in started.values():
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("runtime", modes.others())
-def test_the_suite_passes_unchanged(runtime):
+def test_the_suite_passes_unchanged(suites, runtime):
     """Scenario 18. In asyncio and uvloop eventlet is not there, and cannot be: see the conftest."""
-    unchanged(FULL if LONG else SUITE, runtime)
+    told(runtime, passed(suites[runtime]))
 
 
 @pytest.mark.timeout(600)
@@ -157,7 +177,11 @@ def test_links_hold_what_they_promise(runtime):
 def unchanged(suite, runtime, **env):
     """Have tests pass in another runtime; ``-rP`` shows how many did, and how long they took."""
     env[choice.VARIABLE] = runtime
-    summary = run([f"tests/{name}" for name in suite], **env).splitlines()[-1]
+    told(runtime, run([f"tests/{name}" for name in suite], **env))
+
+
+def told(runtime, output):
+    summary = output.splitlines()[-1]
     assert "passed" in summary
     print(f"{runtime}: {summary}")
 

@@ -24,9 +24,8 @@ def each(runtimes: Iterable[str] = choice.RUNTIMES) -> list[Any]:
 
 def _unless(library: str) -> Any:
     lacking = library and importlib.util.find_spec(library) is None
-    expected = library != "eventlet" and os.environ.get(
-        "CI"
-    )  # a run without eventlet is on purpose
+    # A run without eventlet is on purpose.
+    expected = library != "eventlet" and os.environ.get("CI")
     return pytest.mark.skipif(bool(lacking and not expected), reason=f"{library} is not installed")
 
 
