@@ -137,9 +137,9 @@ def run(args, cwd=ROOT, **env):
     return passed(start(args, cwd, **env))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def suites(request):
-    """The suite at work in each runtime that is asked for, side by side: it waits, mostly."""
+    """The suite at work in each runtime that is asked for, beside all tests: it waits, mostly."""
     name = test_the_suite_passes_unchanged.__name__
     asked = [one for one in request.session.items if getattr(one, "originalname", "") == name]
     suite = [f"tests/{name}" for name in (FULL if LONG else SUITE)]
@@ -153,13 +153,6 @@ def suites(request):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("runtime", modes.others())
-def test_the_suite_passes_unchanged(suites, runtime):
-    """Scenario 18. In asyncio and uvloop eventlet is not there, and cannot be: see the conftest."""
-    told(runtime, passed(suites[runtime]))
-
-
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("runtime", modes.others() if LONG else [choice.ASYNCIO])
 def test_the_server_keeps_its_limits_and_its_end(runtime):
     """In mixed and uvloop the server is the same."""
@@ -168,7 +161,7 @@ def test_the_server_keeps_its_limits_and_its_end(runtime):
 
 @pytest.mark.rabbit
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("runtime", modes.others() if LONG else [choice.MIXED, choice.ASYNCIO])
+@pytest.mark.parametrize("runtime", modes.others() if LONG else [choice.ASYNCIO])
 def test_links_hold_what_they_promise(runtime):
     """Never with the tests of minutes: those are of brokers and networks, not of a runtime."""
     unchanged(FULL_LINKS if LONG else LINKS, runtime, CONGRESS_DSE_FULL="")
@@ -207,3 +200,10 @@ def test_drivers_of_others_pass_the_plugin_s_suite(tmp_path, runtime):
 def test_under_virtual_time_a_day_is_short(tmp_path, runtime):
     args = (f"--dse-runtime={runtime}", "--dse-virtual-time")
     assert "2 passed" in plugin(tmp_path, VIRTUAL, *args)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("runtime", modes.others())
+def test_the_suite_passes_unchanged(suites, runtime):
+    """Scenario 18. In asyncio and uvloop eventlet is not there, and cannot be: see the conftest."""
+    told(runtime, passed(suites[runtime]))

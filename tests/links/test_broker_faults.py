@@ -17,7 +17,7 @@ from tests.support.engine import wait_for
 from tests.support.fault_proxy import FaultProxy
 
 FULL = bool(os.environ.get("CONGRESS_DSE_FULL"))  # the long versions, of minutes
-OUTAGES, OUTAGE_S = (20, 60.0) if FULL else (5, 3.0)
+OUTAGES, OUTAGE_S = (20, 60.0) if FULL else (3, 3.0)
 RESTARTS = 3 if FULL else 1
 RED_S, PROVEN_S = 10.0, 5.0  # seen to be down within, and up again after the broker is back
 
