@@ -334,7 +334,7 @@ class Actor(turns.Turns):
                     mailbox.last(in_thread(queue.get))
                 self._take_turns(mailbox)
                 queue.task_done()
-        except (*Failure, GreenletExit) as cause:
+        except _ENDS as cause:
             self.cause = cause
         self._end()
 

@@ -67,17 +67,7 @@ class Coroutines:
         told = _telling(answer, waiter.send)
         told.send(None)
         task = asyncio.Task(told, loop=self._loop(), name=owner.name)
-        self._owners[task] = owner
-        try:
-            waiter.park()
-        except BaseException:
-            self._end(task)
-            raise
-        finally:
-            del self._owners[task]
-        if owner._owed:
-            owner._settle()
-        return task.result()
+        return self._wait(waiter.park, task, owner)
 
     def task(self, awaitable: Awaitable[Any]) -> asyncio.Future[Any]:
         """The future of an awaitable; a coroutine becomes a task of the loop."""
@@ -92,10 +82,13 @@ class Coroutines:
         """Wait for a future of the loop; answer or raise what it does."""
         waiter = self._waiter()
         future.add_done_callback(waiter.send)
+        return self._wait(waiter.wait, future, owner)
+
+    def _wait(self, wait: Callable[[], Any], future: asyncio.Future[Any], owner: Any) -> Any:
         if owner is not None:
             self._owners[future] = owner
         try:
-            waiter.wait()
+            wait()
         except BaseException:
             self._end(future)
             raise

@@ -191,18 +191,14 @@ class Mailbox:
                 self.make_room()
             return entry
         if self.lost:
-            return self.take_lost()
+            lost = d6msg(type="lost", body=list(self.lost))
+            self.lost.clear()
+            return now(), lost
         self.idle = True
         if self.waiting or self.control:
             self.idle = False  # a native thread has put one meanwhile, and thought us awake
             return self.take()
         return None
-
-    def take_lost(self) -> Entry:
-        """A message that tells of the updates of tables for which there was no room."""
-        lost = d6msg(type="lost", body=list(self.lost))
-        self.lost.clear()
-        return now(), lost
 
     def close(self) -> list[d6msg]:
         """Take nothing any more; return what was never handled."""

@@ -189,14 +189,11 @@ class Turns:
                 since, msg = waiting.popleft()
                 if mailbox.room:
                     mailbox.make_room()
-            elif mailbox.lost:
-                since, msg = mailbox.take_lost()
             else:
-                mailbox.idle = True
-                if not waiting and not control:
+                entry = mailbox.take()
+                if entry is None:
                     return False
-                mailbox.idle = False  # a native thread has put one meanwhile, and thought us awake
-                continue
+                since, msg = entry
             self.in_hand = msg
             self.in_hand_since = begun
             self.waited_s = waited_s = begun - since

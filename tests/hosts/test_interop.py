@@ -66,18 +66,19 @@ def test_the_loop_s_own_greenlet_cannot_wait_for_it():
     assert interop.yield_future(inside()) == "refused"
 
 
+async def hangs(seen):
+    """Never ends, and takes a moment for its cleanup."""
+    try:
+        seen.append("hangs")
+        await asyncio.sleep(3600)
+    finally:
+        await asyncio.sleep(0.01)
+        seen.append("drained")
+
+
 def test_a_kill_cancels_what_is_waited_for_and_drains_its_cleanup():
     seen = []
-
-    async def hangs():
-        try:
-            seen.append("hangs")
-            await asyncio.sleep(3600)
-        finally:
-            await asyncio.sleep(0.01)
-            seen.append("drained")
-
-    thread = runtime.spawn(interop.yield_future, hangs())
+    thread = runtime.spawn(interop.yield_future, hangs(seen))
     while not seen:
         runtime.sleep(0)
     thread.kill()
@@ -302,18 +303,10 @@ def test_a_native_thread_waits_for_coroutines_and_futures(wait_for):
 
 def test_a_coroutine_that_a_native_thread_waits_for_ends_with_that_wait(wait_for):
     seen = []
-
-    async def hangs():
-        try:
-            seen.append("hangs")
-            await asyncio.sleep(3600)
-        finally:
-            seen.append("over")
-
-    waits = runtime.spawn(runtime.in_thread, lambda: interop.yield_future(hangs()))
+    waits = runtime.spawn(runtime.in_thread, lambda: interop.yield_future(hangs(seen)))
     wait_for(lambda: seen)
     waits.kill()
-    wait_for(lambda: seen == ["hangs", "over"])
+    wait_for(lambda: seen == ["hangs", "drained"])
 
 
 class Witness(deepsix.deepSix):

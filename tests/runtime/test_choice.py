@@ -10,6 +10,8 @@ from congress_dse import exceptions
 from congress_dse.runtime import choice
 from tests.support import modes
 
+without_eventlet = pytest.mark.parametrize("runtime", modes.each(["asyncio", "uvloop"]))
+
 
 def python(code, **env):
     done = subprocess.run(
@@ -67,7 +69,7 @@ def test_green_is_refused_on_the_hub_of_mixed():
     assert python(text, EVENTLET_HUB="poll")[0] == 0
 
 
-@pytest.mark.parametrize("runtime", modes.each(["asyncio", "uvloop"]))
+@without_eventlet
 def test_eventlet_cannot_be_imported_there_though_it_is_installed(runtime):
     text = (
         "from congress_dse.runtime import chosen\n"
@@ -85,7 +87,7 @@ def test_a_command_tells_a_wrong_name_in_one_line():
     assert err.startswith("congress-dse: runtime 'gevent'")
 
 
-@pytest.mark.parametrize("runtime", modes.each(["asyncio", "uvloop"]))
+@without_eventlet
 def test_neither_asyncio_nor_uvloop_imports_eventlet(runtime):
     text = (
         "import sys\n"
